@@ -1,0 +1,65 @@
+"""Named examples with their targets, and the scale at which a network sees them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from modescape.core.settings import require
+from modescape.core.shapes import Float, Int, Shaped
+
+ScalingKind = Literal["raw", "unit", "standard"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples kept as they are stored (images as uint8) and their classes."""
+
+    inputs: Shaped[Tensor, "example *shape"]
+    targets: Int[Tensor, " example"]
+
+    def __post_init__(self) -> None:
+        require(
+            len(self.inputs) == len(self.targets),
+            f"{len(self.inputs)} inputs do not match {len(self.targets)} targets",
+        )
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Network input = (stored value - shift) * factor, for each channel (first axis of an example)."""
+
+    shift: Float[Tensor, " channel"]
+    factor: Float[Tensor, " channel"]
+
+    def __call__(self, inputs: Shaped[Tensor, "example channel *rest"]) -> Float[Tensor, "example channel *rest"]:
+        """Scaled float32 inputs."""
+        view = (1, -1) + (1,) * (inputs.ndim - 2)
+        return (inputs.float() - self.shift.view(view)) * self.factor.view(view)
+
+    def to(self, device: torch.device) -> "Scaling":
+        """The same scaling on another device."""
+        return Scaling(self.shift.to(device), self.factor.to(device))
+
+
+def scaling_of(kind: ScalingKind, inputs: Shaped[Tensor, "example channel *rest"]) -> Scaling:
+    """The scaling of one kind for these training inputs.
+
+    ``raw`` leaves values as they are (the paper's released notebook feeds 0-255), ``unit`` divides integers by 255,
+    ``standard`` gives every channel mean 0 and standard deviation 1 over the training inputs; a channel that never
+    varies keeps factor 1.
+    """
+    channels = inputs.shape[1]
+    zero, one = torch.zeros(channels), torch.ones(channels)
+    if kind == "raw":
+        return Scaling(zero, one)
+    if kind == "unit":
+        return Scaling(zero, one if inputs.is_floating_point() else one / 255)
+    values = inputs.transpose(0, 1).reshape(channels, -1)
+    mean = torch.stack([row.double().mean() for row in values])
+    spread = torch.stack([row.double().std(correction=0) for row in values])
+    return Scaling(mean.float(), torch.where(spread > 0, 1 / spread, torch.ones_like(spread)).float())
