@@ -50,7 +50,8 @@ class Table:
         given, wanted = set(self.columns), set(self.schema.names)
         if given != wanted:
             raise ValueError(
-                f"table {self.schema.name}: missing columns {sorted(wanted - given)}, unknown columns {sorted(given - wanted)}"
+                f"table {self.schema.name}: missing columns {sorted(wanted - given)}, "
+                f"unknown columns {sorted(given - wanted)}"
             )
         typed = {c.name: np.asarray(self.columns[c.name], dtype=_DTYPES[c.kind]) for c in self.schema.columns}
         shapes = {name: values.shape for name, values in typed.items()}
@@ -155,7 +156,9 @@ ANSWERS = Schema(
     (
         Column("quantity", "text", "what was measured"),
         Column("value", "float", "its mean over pairs or members"),
-        Column("low", "float", "lower end of the 95% bootstrap interval over examples; NaN where examples play no part"),
+        Column(
+            "low", "float", "lower end of the 95% bootstrap interval over examples; NaN where examples play no part"
+        ),
         Column("high", "float", "upper end of that interval"),
         Column("least", "float", "smallest value over the pairs or members"),
         Column("most", "float", "largest value over the pairs or members"),

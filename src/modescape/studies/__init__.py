@@ -1,0 +1,1 @@
+"""The questions, one file each: settings -> tasks -> tables; no mathematics, no disk."""

@@ -1,0 +1,1 @@
+"""How different networks are: as functions (disagreement, embeddings) and as weights (similarity)."""

@@ -1,0 +1,1 @@
+"""How many networks run at once: one narrow interface, a way a file."""

@@ -1,0 +1,1 @@
+"""The networks: plain modules, initialised by their own constructors."""

@@ -1,0 +1,1 @@
+"""Scores of predictions: accuracy, proper scoring rules, and their intervals."""

@@ -1,0 +1,1 @@
+"""Training: settings, schedule, augmentation, noise, one member's loop."""

@@ -1,0 +1,29 @@
+"""Bootstrap intervals over examples: how far a mean would move on another test set of the same size."""
+
+import torch
+from torch import Tensor
+
+from modescape.core.shapes import Float
+
+
+def bootstrap_means(
+    values: Float[Tensor, "item example"], draws: int, chance: torch.Generator
+) -> Float[Tensor, "draw item"]:
+    """Means of each item over resampled examples (float64); all items share the examples of a draw, so they pair."""
+    examples = values.shape[1]
+    wide = values.double()
+    means: list[Tensor] = []
+    for start in range(0, draws, 100):
+        count = min(100, draws - start)
+        index = torch.randint(0, examples, (count, examples), generator=chance)
+        weight = torch.zeros(count, examples, dtype=torch.float64)
+        weight.scatter_add_(1, index, torch.ones_like(weight))
+        means.append(weight.to(wide.device) @ wide.T / examples)
+    return torch.cat(means)
+
+
+def percentile_interval(draws: Float[Tensor, " draw"], level: float = 0.95) -> tuple[float, float]:
+    """The central interval that holds this fraction of the draws; draws without a value (NaN) are left out."""
+    tail = (1 - level) / 2
+    low, high = torch.nanquantile(draws.double(), torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
+    return low, high

@@ -1,0 +1,136 @@
+"""A study asks one question: the tasks that it needs, and the tables that answer it."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modescape.core.engine.side_by_side import Event
+from modescape.core.splits import Scaling, Split
+from modescape.studies.setup import Setup
+from modescape.tables import Table
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a task gives: named tensors in named files, and facts that JSON can hold.
+
+    Files named in ``passing`` are needed by the next task alone and may be dropped once that is done.
+    """
+
+    files: Mapping[str, Mapping[str, Tensor]]
+    facts: Mapping[str, Any]
+    passing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the shell lends to tasks: the setup, data on a device, a builder of networks, and how many cores to use."""
+
+    setup: Setup
+    splits: Mapping[str, Split]
+    scaling: Scaling
+    classes: int
+    build: Callable[[], nn.Module]
+    cores: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the data are, and so the work."""
+        return self.splits["train"].inputs.device
+
+
+@dataclass(frozen=True)
+class Job:
+    """One task at the moment of performing: its arguments, and readers of the inputs that were produced.
+
+    Inputs are read when called, so that a task need not hold more of them than it uses. Those that failed are absent.
+    """
+
+    arguments: Mapping[str, Any]
+    inputs: Mapping[str, Callable[[], Result]]
+
+
+Function = Callable[[Context, Sequence[Job]], Iterator[Event[Result]]]
+"""Performs several tasks of a kind at once; each ends in one ``Finished`` or ``Failed`` event with its position."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One pure computation: a function, its arguments, its inputs by the names of the tasks that produce them.
+
+    ``weight`` is its size in ``unit``, for progress. A ``tolerant`` task is performed with the inputs that are left
+    when others failed; any other is blocked by them.
+    """
+
+    name: str
+    function: Function
+    arguments: Mapping[str, Any]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    weight: int = 1
+    unit: str = "tasks"
+    tolerant: bool = False
+
+    @property
+    def phase(self) -> str:
+        """The first part of the name: tasks of a phase are one line of progress."""
+        return self.name.split("/")[0]
+
+
+def content_keys(tasks: Sequence[Task], scope: Mapping[str, Any]) -> dict[str, str]:
+    """For every task the SHA-256 of all that its result depends on: scope, function, arguments, inputs' keys."""
+    keys: dict[str, str] = {}
+    for task in tasks:
+        missing = [name for name in task.inputs.values() if name not in keys]
+        if missing:
+            raise ValueError(f"task {task.name} needs {missing[0]}, which does not come before it")
+        record = {
+            "scope": scope,
+            "function": f"{task.function.__module__}:{task.function.__qualname__}",
+            "arguments": task.arguments,
+            "inputs": {name: keys[source] for name, source in task.inputs.items()},
+        }
+        keys[task.name] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    return keys
+
+
+class Results(ABC):
+    """Read access to what the tasks of a run gave."""
+
+    @abstractmethod
+    def read(self, task: str) -> Result | None:
+        """The result of a task; None if it failed or was blocked."""
+
+    @abstractmethod
+    def failure(self, task: str) -> Mapping[str, Any] | None:
+        """Why a task failed: ``reason`` and ``step``; None if it did not."""
+
+
+class Study(ABC):
+    """One question. A study holds its own settings and nothing else."""
+
+    @abstractmethod
+    def tasks(self, setup: Setup, sizes: "Sizes") -> Sequence[Task]:
+        """The tasks in an order in which each comes after its inputs."""
+
+    @abstractmethod
+    def tables(self, setup: Setup, results: Results) -> Mapping[str, Table]:
+        """The answer, by table name. Raises ``MemberFailed`` if too few members are left to answer."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much data there is: what a plan of tasks needs to know without the data."""
+
+    examples: Mapping[str, int]
+    batch: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in an epoch."""
+        return max(1, self.examples["train"] // min(self.batch, self.examples["train"]))

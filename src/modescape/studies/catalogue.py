@@ -1,0 +1,6 @@
+"""The studies by name; to add one, write its file and its line here."""
+
+from modescape.studies.abstract import Study
+from modescape.studies.trajectories import Trajectories
+
+STUDIES: dict[str, type[Study]] = {"trajectories": Trajectories}

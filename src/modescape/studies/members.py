@@ -1,0 +1,169 @@
+"""Tasks that several studies share: train the members, predict along their trajectories."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from modescape.core.engine.side_by_side import Advanced, Event, Failed, Finished, side_by_side
+from modescape.core.predictions import predict
+from modescape.core.training.loop import Plan, Segment, State, initial_state, seed_path, train
+from modescape.core.weights import Trajectory, Weights, stack
+from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Task
+from modescape.studies.setup import Setup
+
+
+def plan_of(context: Context) -> Plan:
+    """The training plan of a context."""
+    return Plan(context.setup.training, context.setup.seed, context.splits["train"], context.scaling, context.build)
+
+
+def pack(weights: Weights) -> dict[str, Tensor]:
+    """A stack of weights as named tensors."""
+    params = {f"param.{name}": tensor for name, tensor in weights.params.items()}
+    return params | {f"buffer.{name}": tensor for name, tensor in weights.buffers.items()}
+
+
+def unpack(tensors: Mapping[str, Tensor], origin: int) -> Weights:
+    """A stack of weights that all descend from one origin, from named tensors."""
+    params = {name.removeprefix("param."): t for name, t in tensors.items() if name.startswith("param.")}
+    buffers = {name.removeprefix("buffer."): t for name, t in tensors.items() if name.startswith("buffer.")}
+    return Weights(params, buffers, (origin,) * len(next(iter(params.values()))))
+
+
+def _segment_result(segment: Segment, member: int) -> Result:
+    files = {"state": pack(segment.end.weights), "optimiser": dict(segment.end.optimiser)}
+    if segment.checkpoints:
+        files["checkpoints"] = pack(segment.weights)
+    facts = {
+        "member": member,
+        "epoch": segment.end.epoch,
+        "steps": list(segment.steps),
+        "losses": [None if loss != loss else loss for loss in segment.losses],
+        "loss_sum": segment.end.loss_sum,
+        "loss_steps": segment.end.loss_steps,
+    }
+    return Result(files, facts, passing=frozenset({"state", "optimiser"}))
+
+
+def _state(result: Result) -> State:
+    facts = result.facts
+    weights = unpack(result.files["state"], facts["member"])
+    return State(weights, result.files["optimiser"], facts["epoch"], facts["loss_sum"], facts["loss_steps"])
+
+
+def _relay(events: Iterator[Event[Any]], finish: Any) -> Iterator[Event[Result]]:
+    for event in events:
+        yield Finished(event.index, finish(event.index, event.result)) if isinstance(event, Finished) else event
+
+
+def train_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
+    """Carry each member of the jobs some epochs further, side by side."""
+    plan = plan_of(context)
+
+    def start(job: Job) -> State:
+        return (
+            _state(job.inputs["before"]()) if "before" in job.inputs else initial_state(plan, job.arguments["member"])
+        )
+
+    work = [train(plan, job.arguments["member"], start(job), job.arguments["epochs"]) for job in jobs]
+    yield from _relay(
+        side_by_side(work, context.cores), lambda i, segment: _segment_result(segment, jobs[i].arguments["member"])
+    )
+
+
+def predict_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
+    """Logits of every checkpoint of each job's trajectory on a split, side by side."""
+
+    def work(job: Job) -> Any:
+        weights = stack(
+            [
+                unpack(result.files["checkpoints"], job.arguments["member"])
+                for result in (read() for read in job.inputs.values())
+                if "checkpoints" in result.files
+            ]
+        )
+        split = context.splits[job.arguments["split"]]
+        return predict(context.build(), weights, split, context.scaling)
+
+    yield from _relay(
+        side_by_side([work(job) for job in jobs], context.cores),
+        lambda i, logits: Result({"predictions": {"logits": logits}}, {"member": jobs[i].arguments["member"]}),
+    )
+
+
+def segments(setup: Setup, member: int) -> list[str]:
+    """Names of the training tasks of a member, in order."""
+    training = setup.training
+    ends = [*range(training.save_every, training.epochs, training.save_every), training.epochs]
+    return [f"train/member/{member}/epoch/{end}" for end in ends]
+
+
+def training_tasks(setup: Setup, sizes: Sizes) -> list[Task]:
+    """Every member's training as a chain of resumable pieces, the members alternating."""
+    training = setup.training
+    images = sizes.steps_per_epoch * min(training.batch, sizes.examples["train"])
+    chains = []
+    for member in range(training.members):
+        names = segments(setup, member)
+        chain = []
+        for position, name in enumerate(names):
+            epochs = min(training.save_every, training.epochs - position * training.save_every)
+            arguments = {"member": member, "epochs": epochs, "from": position * training.save_every}
+            before = {"before": names[position - 1]} if position else {}
+            chain.append(Task(name, train_members, arguments, before, weight=epochs * images, unit="images"))
+        chains.append(chain)
+    return [task for row in zip(*chains, strict=True) for task in row]
+
+
+def prediction_name(member: int, split: str) -> str:
+    """Name of the task that predicts a member's trajectory on a split."""
+    return f"predict/member/{member}/{split}"
+
+
+def prediction_tasks(setup: Setup, sizes: Sizes, split: str) -> list[Task]:
+    """Predictions of every trajectory on a split."""
+    training = setup.training
+    every = training.checkpoints.every * (sizes.steps_per_epoch if training.checkpoints.unit == "epoch" else 1)
+    count = 1 + -(-sizes.steps_per_epoch * training.epochs // every)
+    return [
+        Task(
+            prediction_name(member, split),
+            predict_members,
+            {"member": member, "split": split},
+            {name: name for name in segments(setup, member)},
+            weight=count,
+            unit="checkpoints",
+        )
+        for member in range(training.members)
+    ]
+
+
+def trajectory(parts: Sequence[Result], member: int) -> Trajectory:
+    """A member's trajectory from the results of its training tasks in order."""
+    weights = [unpack(part.files["checkpoints"], member) for part in parts if "checkpoints" in part.files]
+    steps = tuple(step for part in parts for step in part.facts["steps"])
+    return Trajectory(stack(weights), steps, seed_path(member))
+
+
+def losses(parts: Sequence[Result]) -> list[float]:
+    """Mean training loss before each checkpoint; NaN at the initialisation."""
+    return [torch.nan if loss is None else loss for part in parts for loss in part.facts["losses"]]
+
+
+def done_members(setup: Setup, results: Results) -> list[int]:
+    """Members whose training came to its end."""
+    return [m for m in range(setup.training.members) if results.failure(segments(setup, m)[-1]) is None]
+
+
+def single(context: Context, jobs: Sequence[Job], compute: Any) -> Iterator[Event[Result]]:
+    """Perform jobs one after another with a plain function of context and job."""
+    for index, job in enumerate(jobs):
+        try:
+            result = compute(context, job)
+        except Exception as error:  # noqa: BLE001  (handed to the executor as data, who decides)
+            yield Failed(index, error)
+        else:
+            yield Advanced(index, 1)
+            yield Finished(index, result)

@@ -1,0 +1,64 @@
+"""What every study starts from: the data, the network, the training and the root seed."""
+
+from modescape.core.models.catalogue import NETWORKS
+from modescape.core.settings import require, settings
+from modescape.core.splits import ScalingKind
+from modescape.core.training.settings import Training
+
+
+@settings
+class DataChoice:
+    """Which data, how many examples to train on (all by default), how many to hold out, and the scale of the inputs."""
+
+    name: str
+    train: int | None = None
+    validation: int | None = None
+    scaling: ScalingKind = "standard"
+
+    def __post_init__(self) -> None:
+        require(self.train is None or self.train >= 1, f"train must be at least 1 example, got {self.train}")
+        require(self.validation is None or self.validation >= 0, f"validation must be 0 or more, got {self.validation}")
+
+
+@settings
+class NetworkChoice:
+    """A network of the catalogue by ``name``, or somebody's own by ``factory`` ("package.module:function").
+
+    ``options`` are handed to the builder by name.
+    """
+
+    name: str | None = None
+    factory: str | None = None
+    options: dict[str, bool | int | float | str | tuple[int, ...]] = {}  # noqa: RUF012
+
+    def __post_init__(self) -> None:
+        require(
+            (self.name is None) != (self.factory is None),
+            f"give either name (one of {', '.join(NETWORKS)}) or factory (package.module:function), and not both",
+        )
+        require(
+            self.name is None or self.name in NETWORKS,
+            f"there is no network {self.name!r}; choose {', '.join(NETWORKS)}",
+        )
+        require(
+            self.factory is None or self.factory.count(":") == 1,
+            f"factory must read package.module:function, got {self.factory!r}",
+        )
+
+    @property
+    def title(self) -> str:
+        """The network's name in messages."""
+        return self.name or self.factory or ""
+
+
+@settings
+class Setup:
+    """The part of a recipe that all of its studies share."""
+
+    data: DataChoice
+    network: NetworkChoice
+    training: Training
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(0 <= self.seed < 2**63, f"seed must lie in [0, 2**63), got {self.seed}")
