@@ -1,12 +1,12 @@
 """Declare settings once: frozen dataclasses that check themselves and that a recipe may fill in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def settings(cls: type[T]) -> type[T]:
     """Make a frozen, keyword-only dataclass whose ``__post_init__`` refuses impossible values with ``ValueError``.
 

@@ -65,7 +65,7 @@ class Task:
     """One pure computation: a function, its arguments, its inputs by the names of the tasks that produce them.
 
     ``weight`` is its size in ``unit``, for progress. A ``tolerant`` task is performed with the inputs that are left
-    when others failed; any other is blocked by them.
+    when others failed; any other is blocked by them. ``carries`` names the input whose ``passing`` files it needs.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Task:
     weight: int = 1
     unit: str = "tasks"
     tolerant: bool = False
+    carries: str | None = None
 
     @property
     def phase(self) -> str:

@@ -112,7 +112,9 @@ def training_tasks(setup: Setup, sizes: Sizes) -> list[Task]:
             epochs = min(training.save_every, training.epochs - position * training.save_every)
             arguments = {"member": member, "epochs": epochs, "from": position * training.save_every}
             before = {"before": names[position - 1]} if position else {}
-            chain.append(Task(name, train_members, arguments, before, weight=epochs * images, unit="images"))
+            carries = "before" if before else None
+            weight = epochs * images
+            chain.append(Task(name, train_members, arguments, before, weight, "images", carries=carries))
         chains.append(chain)
     return [task for row in zip(*chains, strict=True) for task in row]
 

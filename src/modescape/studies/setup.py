@@ -1,5 +1,7 @@
 """What every study starts from: the data, the network, the training and the root seed."""
 
+from dataclasses import field
+
 from modescape.core.models.catalogue import NETWORKS
 from modescape.core.settings import require, settings
 from modescape.core.splits import ScalingKind
@@ -29,7 +31,7 @@ class NetworkChoice:
 
     name: str | None = None
     factory: str | None = None
-    options: dict[str, bool | int | float | str | tuple[int, ...]] = {}  # noqa: RUF012
+    options: dict[str, bool | int | float | str | tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(

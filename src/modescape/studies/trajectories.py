@@ -62,7 +62,7 @@ def _compare(context: Context, job: Job) -> Result:
     gram = inner_products(weights)
     norms = norm_parameters(context.build())
     similarity = cosine(gram)
-    plain = cosine(inner_products(weights, without=norms)) if norms else similarity
+    plain = cosine(inner_products(weights, without=norms)) if norms else similarity.clone()
     classes, scores, solutions = [], [], []
     for member in members:
         logits = _logits(job, member, split)

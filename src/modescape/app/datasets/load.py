@@ -1,0 +1,72 @@
+"""Load a dataset by name: find it, hold out validation examples, shorten the training set, check the result."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from modescape.app.datasets.cifar import load_cifar
+from modescape.app.datasets.dataset import Dataset, check
+from modescape.app.datasets.digits import VALIDATION as DIGITS_VALIDATION
+from modescape.app.datasets.digits import load_digits
+from modescape.app.datasets.layouts import unknown_name
+from modescape.app.datasets.mnist1d import load_mnist1d
+from modescape.core.splits import Split
+from modescape.errors import SettingsError
+
+DATASETS: dict[str, Callable[[Path | None], Dataset]] = {
+    "digits": lambda data_dir: load_digits(),
+    "mnist1d": lambda data_dir: load_mnist1d(),
+    "cifar10": lambda data_dir: load_cifar("cifar10", data_dir),
+    "cifar100": lambda data_dir: load_cifar("cifar100", data_dir),
+}
+"""Each loader takes the data directory and gives all examples in two splits, 'train' and 'test'."""
+
+HELD_OUT = {"digits": DIGITS_VALIDATION, "mnist1d": 500, "cifar10": 500, "cifar100": 500}
+"""How many of the last training examples become 'validation' unless the caller says otherwise; 500 as in the paper
+(Fort, Hu and Lakshminarayanan 2019)."""
+
+
+def load(
+    name: str, *, data_dir: Path | None = None, train: int | None = None, validation: int | None = None
+) -> Dataset:
+    """Load a dataset and check it.
+
+    ``validation`` is the number of last training examples held out (None: the dataset's own number, 0: none);
+    ``train`` then keeps the first so many of the others (None: all). ``data_dir`` is where files are looked for, see
+    ``locate.data_folder``.
+
+    Raises ``SettingsError`` for a name or a number that cannot be and ``DataError`` for missing or unusable data.
+    """
+    if name not in DATASETS:
+        raise unknown_name(name)
+    whole = DATASETS[name](data_dir)
+    dataset = replace(whole, splits=_split_up(whole, train, HELD_OUT[name] if validation is None else validation))
+    check(dataset)
+    return dataset
+
+
+def _split_up(whole: Dataset, train: int | None, validation: int) -> dict[str, Split]:
+    examples, test = whole.splits["train"], whole.splits["test"]
+    if not 0 <= validation < len(examples):
+        raise SettingsError(
+            f"validation = {validation} is impossible for {whole.name}: choose from 0 to {len(examples) - 1}, "
+            f"there are {len(examples)} examples outside the test set"
+        )
+    left = len(examples) - validation
+    if train is not None and not 1 <= train <= left:
+        raise SettingsError(
+            f"train = {train} is impossible for {whole.name}: choose from 1 to {left}, "
+            f"the examples left after {validation} for validation"
+        )
+    splits = {"train": _rows(examples, 0, left if train is None else train), "test": test}
+    if validation:
+        splits["validation"] = _rows(examples, left, len(examples))
+    return splits
+
+
+def _rows(split: Split, start: int, stop: int) -> Split:
+    inputs, targets = split.inputs[start:stop], split.targets[start:stop]
+    # A short slice of a view would keep the whole training set in memory.
+    if 2 * (stop - start) < len(split):
+        return Split(inputs.clone(), targets.clone())
+    return Split(inputs, targets)

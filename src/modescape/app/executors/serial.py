@@ -1,0 +1,102 @@
+"""The serial executor: one process; tasks of a kind that are ready together are performed together.
+
+This is the definition of what performing means. How many networks run at once is the engine's business, inside.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, final
+
+from modescape.app.executors.abstract import Blocked, Damage, Done, Executor, FailedTask, Happening, Progressed, Skipped
+from modescape.app.executors.store import RunResults
+from modescape.core.engine.side_by_side import Advanced, Failed
+from modescape.errors import MemberFailed
+from modescape.studies.abstract import Context, Job, Result, Task
+
+
+@final
+class SerialExecutor(Executor):
+    """Performs tasks in this process."""
+
+    def perform(self, tasks: Sequence[Task], context: Context, results: RunResults) -> Iterator[Happening]:
+        """Perform what is missing, groups of ready tasks of one function at a time."""
+        waiting, news = _take_stock(tasks, results)
+        yield from news
+        while waiting:
+            blocked = [(task, facts) for task in waiting if (facts := _blocked_by(task, results)) is not None]
+            for task, facts in blocked:
+                results.failures[task.name] = facts
+                yield Blocked(task, facts)
+            waiting = [task for task in waiting if task.name not in results.failures]
+            if blocked or not waiting:
+                continue
+            names = {task.name for task in waiting}
+            ready = [task for task in waiting if names.isdisjoint(task.inputs.values())]
+            group = [task for task in ready if task.function is ready[0].function]
+            yield from _together(group, context, results)
+            waiting = [task for task in waiting if task not in group]
+
+
+def _take_stock(tasks: Sequence[Task], results: RunResults) -> tuple[list[Task], list[Happening]]:
+    """Which tasks are missing, and the news of the others.
+
+    A missing task that carries on from files that were dropped makes its predecessor missing as well.
+    """
+    news: list[Happening] = []
+    missing: set[str] = set()
+    for task in tasks:
+        there, damage = results.find(task)
+        if not there:
+            missing.add(task.name)
+        if damage:
+            news.append(Damage(task, damage))
+    for task in reversed(tasks):
+        source = task.inputs.get(task.carries) if task.carries else None
+        if source is not None and task.name in missing and source not in missing and not results.has_passing(source):
+            missing.add(source)
+    for task in tasks:
+        if task.name not in missing:
+            news.append(FailedTask(task, f) if (f := results.failures.get(task.name)) else Skipped(task))
+    return [task for task in tasks if task.name in missing], news
+
+
+def _blocked_by(task: Task, results: RunResults) -> Mapping[str, Any] | None:
+    if task.tolerant:
+        return None
+    return next((results.failures[s] for s in task.inputs.values() if s in results.failures), None)
+
+
+def _together(group: Sequence[Task], context: Context, results: RunResults) -> Iterator[Happening]:
+    """Perform tasks of one function and commit each result as it comes."""
+    before = time.monotonic()
+    for event in group[0].function(context, [_job(task, results) for task in group]):
+        task = group[event.index]
+        if isinstance(event, Advanced):
+            yield Progressed(task, event.amount)
+        elif isinstance(event, Failed):
+            if not isinstance(event.error, MemberFailed):
+                raise event.error
+            facts = {"reason": str(event.error), "step": event.error.step}
+            results.write_failure(task, facts)
+            results.run.journal.append("failed", {"task": task.name, **facts})
+            yield FailedTask(task, facts)
+        else:
+            size = results.write(task, event.result)
+            if task.carries:
+                results.drop_passing(task.inputs[task.carries])
+            now = time.monotonic()
+            record = {"task": task.name, "seconds": round(now - before, 3), "bytes": size}
+            results.run.journal.append("done", record | {"weight": task.weight, "unit": task.unit})
+            before = now
+            yield Done(task)
+
+
+def _job(task: Task, results: RunResults) -> Job:
+    def read(source: str) -> Result:
+        result = results.read(source)
+        assert result is not None, "inputs that failed are left out below"
+        return result
+
+    alive = {name: source for name, source in task.inputs.items() if source not in results.failures}
+    return Job(task.arguments, {name: partial(read, source) for name, source in alive.items()})

@@ -1,0 +1,73 @@
+"""A builder of networks for a recipe: one of the catalogue, or somebody's own factory."""
+
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from modescape.core.models.catalogue import NETWORKS
+from modescape.core.models.checks import check_network
+from modescape.core.seeds import generator, global_generator
+from modescape.core.splits import Scaling, Split
+from modescape.core.training.noise import seed_dropout
+from modescape.errors import NetworkError
+from modescape.studies.setup import NetworkChoice
+
+
+def builder(choice: NetworkChoice, shape: tuple[int, ...], classes: int) -> Callable[[], nn.Module]:
+    """A function that builds a fresh network. Raises ``NetworkError`` if a factory cannot be imported."""
+    if choice.factory is not None:
+        return partial(load_factory(choice.factory), **choice.options)
+    assert choice.name is not None, "a choice has a name or a factory"
+    return partial(NETWORKS[choice.name], shape, classes, **choice.options)
+
+
+def load_factory(path: str) -> Callable[..., nn.Module]:
+    """The function that ``package.module:function`` names; modules in the current folder count."""
+    module_name, _, function_name = path.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # noqa: BLE001  (whatever somebody's module does when it is imported)
+        raise NetworkError(
+            f"factory {path}: cannot import {module_name}: {type(error).__name__}: {error}; "
+            "check the name, or run from the folder that holds it"
+        ) from error
+    function: Any = getattr(module, function_name, None)
+    if not callable(function):
+        raise NetworkError(f"factory {path}: {module_name} has no function {function_name}")
+    found: Callable[..., nn.Module] = function
+    return found
+
+
+def factory_digest(path: str) -> str:
+    """SHA-256 of the file that defines a factory, so that a run is not continued with another network."""
+    source = inspect.getsourcefile(load_factory(path))
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else "unknown"
+
+
+def check(build: Callable[[], nn.Module], choice: NetworkChoice, split: Split, scaling: Scaling, classes: int) -> int:
+    """Build one network and try it on a few examples; returns its number of parameters. Raises ``NetworkError``."""
+    try:
+        with global_generator(0, "check"):
+            module = build()
+    except Exception as error:  # noqa: BLE001  (whatever somebody's factory raises)
+        raise NetworkError(
+            f"network {choice.title} cannot be built: {error}; check network.options and that it fits the data"
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise NetworkError(f"factory {choice.title} returned {type(module).__name__}, expected a torch.nn.Module")
+    for layer in seed_dropout(module):
+        layer.chance = generator(0, "check")
+    check_network(module, scaling(split.inputs[:4].cpu()), classes, choice.title)
+    if any(parameter.dtype != torch.float32 for parameter in module.parameters()):
+        raise NetworkError(f"network {choice.title} has parameters that are not float32; modescape trains in float32")
+    return sum(parameter.numel() for parameter in module.parameters())

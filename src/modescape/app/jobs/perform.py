@@ -1,0 +1,98 @@
+"""The main job: perform what a recipe's studies need, write their tables, write the report."""
+
+import resource
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from modescape.app.executors.abstract import Blocked, FailedTask, Happening
+from modescape.app.executors.serial import SerialExecutor
+from modescape.app.executors.store import RunResults
+from modescape.app.jobs.prepare import OPERATOR_THREADS, WAY, Prepared, machine, versions
+from modescape.app.runs.manifest import digest
+from modescape.app.runs.run import Run, free_bytes, open_run
+from modescape.app.runs.tables_file import read_tables, tables_key, write_tables
+from modescape.errors import RunError
+from modescape.studies.abstract import Task
+from modescape.tables import Table
+
+Listener = Callable[[Happening], None]
+
+
+@dataclass
+class Outcome:
+    """What a run came to."""
+
+    root: Path
+    performed: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, Mapping[str, Table]] = field(default_factory=dict)
+
+
+def perform(
+    prepared: Prepared, studies: Sequence[str], root: Path, source: Mapping[str, Any], listen: Listener
+) -> Outcome:
+    """Perform every task that the run lacks, then write the tables that are missing or stale."""
+    tasks = prepared.tasks(studies)
+    keys = prepared.keys(tasks)
+    record = {"source": source, "versions": versions(), "machine": machine(prepared.context)}
+    outcome = Outcome(root)
+    with open_run(root, prepared.belongs, record) as run:
+        origin = {
+            "versions": versions(),
+            "engine": {"device": prepared.context.device.type, "way": WAY, "operator_threads": OPERATOR_THREADS},
+            "seed": prepared.recipe.seed,
+        }
+        results = RunResults(run, tasks, keys, origin)
+        _check_space(prepared, tasks, root)
+        run.journal.append("started", {"studies": list(studies), "cores": prepared.context.cores, **versions()})
+        for happening in SerialExecutor().perform(tasks, prepared.context, results):
+            listen(happening)
+            if isinstance(happening, FailedTask | Blocked):
+                outcome.failures.setdefault(str(happening.facts["reason"]), happening.task.name)
+        outcome.performed = sum(1 for e in run.journal.events("done"))
+        for study in studies:
+            outcome.tables[study] = _tables(prepared, study, run, results)
+        run.journal.append("ended", {"peak_memory_bytes": peak_memory()})
+    return outcome
+
+
+def _tables(prepared: Prepared, study: str, run: Run, results: RunResults) -> Mapping[str, Table]:
+    names = [task.name for task in prepared.tasks([study])]
+    settings = prepared.recipe.record()[study]
+    key = digest(repr((sorted(results.keys[name] for name in names), settings)).encode())
+    if tables_key(run.layout, study) == key:
+        tables = read_tables(run.layout, study)
+        assert tables is not None, "there is a key, so there are tables"
+        return tables
+    made = prepared.recipe.study(study).tables(prepared.recipe.setup, results)
+    write_tables(run.layout, study, made, {"key": key, "versions": versions()})
+    run.journal.append("tables", {"study": study})
+    return made
+
+
+def disk_needed(prepared: Prepared, tasks: Sequence[Task]) -> int:
+    """Bytes that the run will take, roughly: checkpoints, one state a member, predictions."""
+    weights = prepared.parameters * 4
+    checkpoints = sum(task.weight for task in tasks if task.unit == "checkpoints")
+    largest = max(prepared.sizes.examples.values())
+    predictions = checkpoints * largest * prepared.context.classes * 4
+    return checkpoints * weights + 6 * weights * prepared.recipe.training.members + predictions + 2**24
+
+
+def _check_space(prepared: Prepared, tasks: Sequence[Task], root: Path) -> None:
+    needed, free = disk_needed(prepared, tasks), free_bytes(root)
+    held = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    if needed - held > free:
+        raise RunError(
+            f"the run needs about {needed / 2**20:.0f} MiB more in {root}, there are {free / 2**20:.0f} MiB free; "
+            "free some space or choose another place with --out"
+        )
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,143 @@
+"""From a recipe to everything that tasks need: data on a device, a builder of networks, the run's identity."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+import modescape
+from modescape.app.datasets.dataset import Dataset
+from modescape.app.datasets.load import load
+from modescape.app.jobs import network
+from modescape.app.jobs.recipe import Recipe
+from modescape.core.splits import Split, scaling_of
+from modescape.errors import SettingsError
+from modescape.studies.abstract import Context, Sizes, Task, content_keys
+
+WAY = "side by side, one core each"
+"""How the engine runs members; part of a run's identity, since another way rounds otherwise."""
+
+OPERATOR_THREADS = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line decides beside the recipe."""
+
+    data_dir: Path | None = None
+    device: str = "auto"
+    cores: int | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recipe that is ready to run."""
+
+    recipe: Recipe
+    dataset: Dataset
+    context: Context
+    sizes: Sizes
+    parameters: int
+
+    @property
+    def belongs(self) -> dict[str, Any]:
+        """What must stay the same for a run to be continued."""
+        record = self.recipe.record()
+        settings = {name: value for name, value in record.items() if name not in ("title", "description")}
+        engine = {"device": self.context.device.type, "way": WAY, "operator_threads": OPERATOR_THREADS}
+        belongs = {"recipe": settings, "data_sha256": self.dataset.digest, "engine": engine}
+        factory = self.recipe.network.factory
+        return belongs | ({"factory_sha256": network.factory_digest(factory)} if factory else {})
+
+    def tasks(self, studies: Sequence[str]) -> list[Task]:
+        """All tasks of these studies, each once. Raises ``SettingsError`` if a study cannot be planned."""
+        tasks: dict[str, Task] = {}
+        for name in studies:
+            try:
+                planned = self.recipe.study(name).tasks(self.recipe.setup, self.sizes)
+            except ValueError as error:
+                raise SettingsError(f"study {name}: {error}") from error
+            tasks |= {task.name: task for task in planned}
+        return list(tasks.values())
+
+    def keys(self, tasks: Sequence[Task]) -> dict[str, str]:
+        """Content keys of the tasks. Settings of studies reach them as arguments; all else counts for every task."""
+        belongs = self.belongs
+        shared = ("seed", "data", "network", "training")
+        scope = belongs | {"recipe": {name: belongs["recipe"][name] for name in shared}}
+        return content_keys(tasks, scope)
+
+
+def cores_available() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device by name; ``auto`` is the first GPU if there is one. Raises ``SettingsError``."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise SettingsError(f"there is no device {wanted!r}; choose auto, cpu, cuda or cuda:0") from error
+    if device.type not in ("cpu", "cuda"):
+        raise SettingsError(f"device {wanted} is not supported; choose auto, cpu, cuda or cuda:0")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SettingsError(f"device {wanted} was asked for, but torch finds no CUDA here; use --device cpu")
+    return device
+
+
+def prepare(recipe: Recipe, options: Options) -> Prepared:
+    """Load the data, choose the device, check the network. Nothing is written."""
+    device = choose_device(options.device)
+    # One operator thread everywhere: sums then round the same way whatever the number of cores.
+    torch.set_num_threads(OPERATOR_THREADS)
+    choice = recipe.data
+    dataset = load(choice.name, data_dir=options.data_dir, train=choice.train, validation=choice.validation)
+    classes = len(dataset.classes)
+    train = dataset.splits["train"]
+    scaling = scaling_of(choice.scaling, train.inputs)
+    build = network.builder(recipe.network, tuple(train.inputs.shape[1:]), classes)
+    parameters = network.check(build, recipe.network, train, scaling, classes)
+    if recipe.training.augmentation != "none" and train.inputs.ndim != 4:
+        raise SettingsError(
+            f"training.augmentation = {recipe.training.augmentation} needs images; {choice.name} has none"
+        )
+    cores = 1 if device.type == "cuda" else (options.cores or cores_available())
+    splits = {n: Split(s.inputs.to(device), s.targets.to(device)) for n, s in dataset.splits.items()}
+    context = Context(recipe.setup, splits, scaling.to(device), classes, build, cores)
+    sizes = Sizes({name: len(split) for name, split in splits.items()}, recipe.training.batch)
+    return Prepared(recipe, dataset, context, sizes, parameters)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides about numbers."""
+    import numpy
+    import sklearn
+
+    return {
+        "modescape": modescape.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "scikit-learn": sklearn.__version__,
+    }
+
+
+def machine(context: Context) -> Mapping[str, str]:
+    """What the work ran on."""
+    gpu = torch.cuda.get_device_name(context.device) if context.device.type == "cuda" else "none used"
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores used": str(context.cores),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "GPU": gpu,
+        "engine": f"{WAY}, {OPERATOR_THREADS} operator thread",
+    }

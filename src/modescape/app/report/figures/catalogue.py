@@ -1,0 +1,36 @@
+"""Every figure of every study, in the order of the page."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from matplotlib.figure import Figure
+
+from modescape.app.report.figures import along_trajectory, between_solutions, embedding_map, learning, one_function
+from modescape.tables import Table
+
+
+class FigureModule(Protocol):
+    """What a file in this folder offers; ``numbers`` raises ``Omitted`` where there is nothing to draw."""
+
+    TITLE: str
+
+    def numbers(self, tables: Mapping[str, Table]) -> Any:
+        """Everything that is drawn, from the tables of one study."""
+
+    def caption(self, numbers: Any) -> str:
+        """What there is to see, with the numbers in words."""
+
+    def draw(self, numbers: Any) -> Figure:
+        """The picture."""
+
+
+FIGURES: dict[str, list[tuple[str, FigureModule]]] = {
+    "trajectories": [
+        ("one_function", one_function),
+        ("along_trajectory", along_trajectory),
+        ("between_solutions", between_solutions),
+        ("embedding_map", embedding_map),
+        ("learning", learning),
+    ],
+}
+"""Study name -> (file stem, module)."""

@@ -1,0 +1,133 @@
+"""One self-contained page that tells what a run found, how, and how to run it again."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from modescape.app.report import words
+from modescape.app.report.figures.catalogue import FIGURES, FigureModule
+from modescape.app.report.figures.image import encode
+from modescape.app.report.figures.omitted import Omitted
+from modescape.app.report.record import RunRecord
+from modescape.app.report.whole_file import write_whole
+from modescape.tables import Table
+
+GLOSSARY = {
+    "member": "one of the trained networks",
+    "checkpoint": "the weights of a member at one step of its training",
+    "trajectory": "all checkpoints of one training, in order",
+    "solution": "the last checkpoint of a trajectory",
+    "disagreement": "the fraction of examples for which two checkpoints predict different classes",
+    "similarity": "the cosine between the weights of two checkpoints: 1 is the same direction, 0 is at right angles",
+}
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One figure as the page shows it; without images, ``caption`` says why it was omitted."""
+
+    stem: str
+    title: str
+    caption: str
+    png: bytes = b""
+    svg: bytes = b""
+
+    @property
+    def source(self) -> str:
+        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+    @property
+    def width(self) -> int:
+        """Pixels on the page: half of what the image has, so that it stays sharp on a dense screen."""
+        return int.from_bytes(self.png[16:20], "big") // 2
+
+    @property
+    def height(self) -> int:
+        return int.from_bytes(self.png[20:24], "big") // 2
+
+
+def write_report(record: RunRecord, folder: Path) -> Path:
+    """Write ``report.html``, and its figures as PNG and SVG under ``figures/``, into the folder; return the page.
+
+    Everything is drawn before anything is written, and the page is replaced last and whole: when something goes
+    wrong the report that was there stays as it was.
+    """
+    pictures = {
+        study: [_picture(stem, module, tables) for stem, module in FIGURES.get(study, [])]
+        for study, tables in record.tables.items()
+    }
+    page = _page(record, pictures).encode("utf-8", "backslashreplace")
+    figures = folder / "figures"
+    files = {
+        figures / f"{picture.stem}.{form}": content
+        for study in pictures.values()
+        for picture in study
+        for form, content in (("png", picture.png), ("svg", picture.svg))
+    }
+    for path, content in files.items():
+        if content:
+            write_whole(path, content)
+    write_whole(folder / "report.html", page)
+    # The old page linked to figures that the new one omits; only now does nothing need them.
+    for path in (path for path, content in files.items() if not content):
+        path.unlink(missing_ok=True)
+    return folder / "report.html"
+
+
+def _picture(stem: str, module: FigureModule, tables: Mapping[str, Table]) -> _Picture:
+    try:
+        numbers = module.numbers(tables)
+    except Omitted as reason:
+        return _Picture(stem, module.TITLE, str(reason))
+    figure = module.draw(numbers)
+    return _Picture(stem, module.TITLE, module.caption(numbers), encode(figure, "png"), encode(figure, "svg"))
+
+
+def _page(record: RunRecord, pictures: Mapping[str, list[_Picture]]) -> str:
+    environment = Environment(
+        loader=PackageLoader("modescape.app.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=words.number, duration=words.duration)
+    template = environment.get_template("page.html.jinja")
+    return template.render(
+        record=record,
+        studies=[_study(name, tables, pictures[name]) for name, tables in record.tables.items()],
+        settings=words.sections(record.settings),
+        facts=[
+            (title, words.rows(part))
+            for title, part in (
+                ("Data", record.data),
+                ("Seeds", record.seeds),
+                ("Versions", record.versions),
+                ("Machine", record.machine),
+            )
+            if part
+        ],
+        glossary=GLOSSARY,
+        span=words.span,
+    )
+
+
+def _study(name: str, tables: Mapping[str, Table], pictures: list[_Picture]) -> dict[str, Any]:
+    answers = tables["answers"].rows() if "answers" in tables else []
+    return {"name": name, "answers": answers, "members": _members(tables), "pictures": pictures}
+
+
+def _members(tables: Mapping[str, Table]) -> list[dict[str, Any]]:
+    """The rows of ``members``, each with the scores of its last checkpoint; NaN for a member without any."""
+    if "members" not in tables:
+        return []
+    scores: dict[int, dict[str, Any]] = {}
+    for row in tables["checkpoints"].rows() if "checkpoints" in tables else []:
+        if row["member"] not in scores or row["checkpoint"] > scores[row["member"]]["checkpoint"]:
+            scores[row["member"]] = row
+    nothing = {"accuracy": float("nan"), "nll": float("nan")}
+    return [{**nothing, **scores.get(row["member"], {}), **row} for row in tables["members"].rows()]

@@ -1,0 +1,108 @@
+"""A run: the directory that studies fill, opened by one process at a time."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from modescape.app.runs.commit import sweep, telling, write_json
+from modescape.app.runs.journal import Journal
+from modescape.app.runs.layout import SCHEMA, Layout, is_run
+from modescape.errors import RunError
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory. Nothing is held in memory: whatever is asked is read."""
+
+    layout: Layout
+
+    @property
+    def journal(self) -> Journal:
+        """The run's journal."""
+        return Journal(self.layout.journal)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the run is. Raises ``RunError`` if that cannot be read or is of a newer version."""
+        return read_identity(self.layout.root)
+
+
+def read_identity(root: Path) -> dict[str, Any]:
+    """The record of what a run is."""
+    path = Layout(root).identity
+    try:
+        record = json.loads(path.read_bytes())
+        schema = record["schema"]
+    except FileNotFoundError as error:
+        raise RunError(f"{root} is not a run: it has no {path.name}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged; choose another place with --out, or delete {root}") from error
+    if schema > SCHEMA:
+        raise RunError(
+            f"{root} was written by a newer modescape ({record.get('version')}, form {schema}; this one knows up to "
+            f"{SCHEMA}); install that version or choose another place with --out"
+        )
+    return dict(record)
+
+
+def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) and value else {prefix + name: value}
+    return flat
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two nested records, as ``name: before there, now here``."""
+    old, new = _flat(before), _flat(now)
+    names = sorted(set(old) | set(new))
+    return [f"{n} is {old.get(n)!r} there, {new.get(n)!r} here" for n in names if old.get(n) != new.get(n)]
+
+
+@contextmanager
+def open_run(root: Path, belongs: Mapping[str, Any], record: Mapping[str, Any]) -> Iterator[Run]:
+    """Open a run for writing, or make it; what killed writes left is swept away.
+
+    ``belongs`` is what must be equal for the directory to be continued. Raises ``RunError`` if another process fills
+    it, if it belongs to something else, or if the folder holds other things.
+    """
+    layout = Layout(root)
+    if root.exists() and not is_run(root) and any(p.name != layout.lock.name for p in root.iterdir()):
+        raise RunError(f"{root} exists and is not a run; choose another place with --out")
+    with telling(root):
+        root.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(layout.lock, timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise RunError(
+                f"another process is filling {root}; wait for it to end, or choose another place with --out"
+            ) from error
+    try:
+        if is_run(root):
+            found = differences(read_identity(root)["belongs"], belongs)
+            if found:
+                more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
+                raise RunError(
+                    f"{root} belongs to another configuration: {'; '.join(found[:3])}{more}; "
+                    "choose another place with --out, or delete it"
+                )
+            sweep(root)
+        else:
+            write_json(layout.identity, {"schema": SCHEMA, "belongs": belongs, **record})
+        yield Run(layout)
+    finally:
+        lock.release()
+
+
+def free_bytes(path: Path) -> int:
+    """Free space where a path is or would be."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
