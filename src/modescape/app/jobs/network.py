@@ -36,7 +36,7 @@ def load_factory(path: str) -> Callable[..., nn.Module]:
         sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001  (whatever somebody's module does when it is imported)
+    except Exception as error:
         raise NetworkError(
             f"factory {path}: cannot import {module_name}: {type(error).__name__}: {error}; "
             "check the name, or run from the folder that holds it"
@@ -59,7 +59,7 @@ def check(build: Callable[[], nn.Module], choice: NetworkChoice, split: Split, s
     try:
         with global_generator(0, "check"):
             module = build()
-    except Exception as error:  # noqa: BLE001  (whatever somebody's factory raises)
+    except Exception as error:
         raise NetworkError(
             f"network {choice.title} cannot be built: {error}; check network.options and that it fits the data"
         ) from error

@@ -12,11 +12,11 @@ from typing import Any, get_type_hints
 import pydantic
 
 from modescape.core.settings import settings
+from modescape.core.training.settings import Training
 from modescape.errors import SettingsError
 from modescape.studies.abstract import Study
 from modescape.studies.catalogue import STUDIES
 from modescape.studies.setup import DataChoice, NetworkChoice, Setup
-from modescape.core.training.settings import Training
 from modescape.studies.trajectories import Trajectories
 
 DEFAULT = "digits"
@@ -95,10 +95,11 @@ def find(recipe: str) -> Source:
     return Source(recipe, text, f"recipe {recipe}")
 
 
-def read(source: Source, overrides: Sequence[str] = (), trust: bool = False) -> Recipe:
+def read(source: Source, overrides: Sequence[str] = (), factory: str | None = None, trust: bool = False) -> Recipe:
     """The recipe, with ``a.b=value`` overrides applied (values as in TOML; bare words are text).
 
-    A factory that the file itself names is code that would be run: it is refused unless the caller trusts the file.
+    ``factory`` takes the place of the file's network. A factory that the file itself names is code that would be run:
+    it is refused unless the caller trusts the file.
     Raises ``SettingsError`` that names the key at fault and, for an unknown key, the nearest that exists.
     """
     try:
@@ -113,6 +114,9 @@ def read(source: Source, overrides: Sequence[str] = (), trust: bool = False) -> 
         )
     for override in overrides:
         _apply(record, override)
+    if factory is not None:
+        options = {} if not isinstance(network, dict) or "name" in network else network.get("options", {})
+        record["network"] = {"factory": factory, "options": options}
     return validate(record, source.where)
 
 

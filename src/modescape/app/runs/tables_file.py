@@ -14,14 +14,14 @@ from modescape.app.runs.layout import MANIFEST, Layout
 from modescape.app.runs.manifest import Damaged, entry, manifest_bytes, read_manifest, read_verified
 from modescape.tables import STUDIES, Schema, Table
 
+_TYPES = {"int": pyarrow.int64(), "float": pyarrow.float64(), "text": pyarrow.string(), "flag": pyarrow.bool_()}
+
 
 def _to_bytes(table: Table) -> bytes:
     fields = [
         pyarrow.field(
             column.name,
-            pyarrow.array(table[column.name].tolist() if column.kind == "text" else table[column.name][:0]).type
-            if column.kind != "text"
-            else pyarrow.string(),
+            _TYPES[column.kind],
             metadata={"meaning": column.meaning, "unit": column.unit},
         )
         for column in table.schema.columns

@@ -41,8 +41,8 @@ def check_network(module: nn.Module, examples: Float[Tensor, "example *shape"], 
                 logits = module(examples)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise NetworkError(
-                f"network {name} cannot read examples of shape {tuple(examples.shape[1:])}: {str(error).splitlines()[0]}; "
-                "choose a network that fits the data"
+                f"network {name} cannot read examples of shape {tuple(examples.shape[1:])}: "
+                f"{str(error).splitlines()[0]}; choose a network that fits the data"
             ) from error
         if not torch.equal(torch.get_rng_state(), before):
             raise NetworkError(

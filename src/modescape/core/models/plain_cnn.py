@@ -1,7 +1,7 @@
 """SmallCNN and MediumCNN as the paper's released builder makes them.
 
-A block is convolution 3x3 with bias, dropout, 2x2 max-pooling, ReLU; the last block has no ReLU; a dense layer reads the
-flattened features. Glorot-uniform initialisation of weights *and biases* (a bias of n numbers counts n inputs and n
+A block is convolution 3x3 with bias, dropout, 2x2 max-pooling, ReLU; the last block has no ReLU; a dense layer reads
+the flattened features. Glorot-uniform initialisation of weights *and biases* (a bias of n numbers counts n inputs and n
 outputs). Source: google-deepmind/deepmind-research, ensemble_loss_landscape.
 """
 

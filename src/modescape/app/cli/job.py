@@ -1,0 +1,122 @@
+"""What ``run`` and ``study`` do once their options are read: prepare, show progress, say the answer."""
+
+import hashlib
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from modescape.app.cli.progress import progress
+from modescape.app.jobs import recipe as recipes
+from modescape.app.jobs.estimate import estimate
+from modescape.app.jobs.perform import Outcome, perform
+from modescape.app.jobs.prepare import Options, Prepared, prepare
+from modescape.app.jobs.report import answers_record, render
+from modescape.app.report.words import duration
+from modescape.app.runs.run import free_bytes
+from modescape.errors import MemberFailed, SettingsError
+from modescape.studies.catalogue import STUDIES
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options as they were given."""
+
+    recipe: str
+    overrides: tuple[str, ...]
+    out: Path | None
+    data_dir: Path | None
+    device: str
+    seed: int | None
+    cores: int | None
+    factory: str | None
+    trust: bool
+
+    @property
+    def all_overrides(self) -> tuple[str, ...]:
+        """Overrides, those with options of their own included."""
+        seed = () if self.seed is None else (f"seed={self.seed}",)
+        return (*self.overrides, *seed)
+
+    @property
+    def command(self) -> str:
+        """The command that does this again."""
+        parts = ["modescape", "run", self.recipe]
+        parts += [word for override in self.all_overrides for word in ("--set", override)]
+        parts += ["--factory", self.factory] if self.factory else []
+        parts += ["--data-dir", "DIR"] if self.data_dir else []
+        return shlex.join(parts + (["--trust"] if self.trust else []))
+
+
+def go(asked: Asked, only: str | None, dry_run: bool, json: bool) -> None:
+    """Run the recipe, or the one study of it that is asked for."""
+    if only is not None and only not in STUDIES:
+        raise SettingsError(f"there is no study {only!r}; choose {', '.join(STUDIES)}")
+    source = recipes.find(asked.recipe)
+    recipe = recipes.read(source, asked.all_overrides, asked.factory, asked.trust)
+    root = asked.out or default_root(source.name, asked)
+    prepared = prepare(recipe, Options(asked.data_dir, asked.device, asked.cores))
+    studies = recipe.studies if only is None else (only,)
+    if dry_run:
+        _plan(prepared, studies, root)
+        return
+    about = {
+        "name": source.name,
+        "title": recipe.title,
+        "description": recipe.description,
+        "command": asked.command,
+        "data": {
+            "name": prepared.dataset.name,
+            "source": prepared.dataset.source,
+            "licence": prepared.dataset.licence,
+            "examples": ", ".join(f"{count:,} {name}" for name, count in sorted(prepared.sizes.examples.items())),
+            "classes": str(prepared.context.classes),
+        },
+    }
+    with progress(prepared.tasks(studies), quiet=json) as listen:
+        outcome = perform(prepared, studies, root, about, listen)
+    page = render(root)
+    _answer(outcome, page, json)
+
+
+def default_root(name: str, asked: Asked) -> Path:
+    """``runs/NAME``; with a short digest of what was overridden, so that variants lie side by side."""
+    folder = Path(os.environ.get("MODESCAPE_RUNS") or "runs")
+    variant = "\n".join([*sorted(asked.all_overrides), asked.factory or ""]).strip()
+    return folder / (f"{name}-{hashlib.sha256(variant.encode()).hexdigest()[:6]}" if variant else name)
+
+
+def _plan(prepared: Prepared, studies: tuple[str, ...], root: Path) -> None:
+    tasks = prepared.tasks(studies)
+    found = estimate(prepared, tasks)
+    phases = dict.fromkeys(task.phase for task in tasks)
+    counts = ", ".join(f"{sum(t.phase == phase for t in tasks)} x {phase}" for phase in phases)
+    training = prepared.context.setup.training
+    lines = (
+        f"would fill   {root} ({free_bytes(root) / 2**30:.1f} GiB free)",
+        f"tasks        {found.tasks}: {counts}",
+        f"training     {training.members} members of {prepared.parameters:,} parameters, {training.epochs} epochs, "
+        f"{found.images:,} images at {found.images_per_second:,.0f}/s",
+        f"predicting   at {found.predictions_per_second:,.0f} images/s",
+        f"time         about {duration(found.seconds)} on {prepared.context.cores} cores ({prepared.context.device})",
+        f"memory       about {found.memory / 2**20:,.0f} MiB",
+        f"disk         about {found.disk / 2**20:,.0f} MiB",
+        "nothing was written",
+    )
+    typer.echo("\n".join(lines))
+
+
+def _answer(outcome: Outcome, page: Path, json: bool) -> None:
+    if json:
+        typer.echo(answers_record(outcome.root, outcome.tables))
+    else:
+        for study, tables in outcome.tables.items():
+            typer.echo(f"\n{study}")
+            for row in tables["answers"].rows():
+                typer.echo(f"- {row['sentence']}")
+        typer.echo(f"\nreport: {page}")
+    if outcome.failures:
+        reasons = "; ".join(outcome.failures)
+        raise MemberFailed(f"{reasons}. The other members are done, and the report says so", step=0)

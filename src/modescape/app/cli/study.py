@@ -1,0 +1,37 @@
+"""``modescape study``: one study of a recipe."""
+
+from typing import Annotated
+
+import typer
+
+from modescape.app.cli import options
+
+
+def study(
+    name: Annotated[str, typer.Argument(help="The study, e.g. trajectories.")],
+    recipe: options.Recipe = "digits",
+    set_: options.Set = None,
+    out: options.Out = None,
+    data_dir: options.DataDir = None,
+    device: options.Device = "auto",
+    seed: options.Seed = None,
+    cores: options.Cores = None,
+    factory: options.Factory = None,
+    trust: options.Trust = False,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+) -> None:
+    """Do one study of a recipe, whatever studies the recipe lists.
+
+    It shares the run directory, and what was trained there, with `modescape run`.
+
+    Examples:
+
+        modescape study trajectories
+
+        modescape study trajectories mnist1d --json
+    """
+    from modescape.app.cli.job import Asked, go
+
+    asked = Asked(recipe, tuple(set_ or ()), out, data_dir, device, seed, cores, factory, trust)
+    go(asked, only=name, dry_run=dry_run, json=json)

@@ -1,0 +1,83 @@
+"""What a run will cost, from a few seconds of the real work on this machine."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from modescape.app.jobs.perform import disk_needed, peak_memory
+from modescape.app.jobs.prepare import Prepared
+from modescape.core.engine.side_by_side import Advanced, Failed, side_by_side
+from modescape.core.predictions import CHUNK, predict
+from modescape.core.splits import Split
+from modescape.core.training.loop import initial_state, train
+from modescape.core.weights import stack
+from modescape.studies.abstract import Task
+from modescape.studies.members import plan_of
+
+PROBE_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds, bytes of memory and bytes of disk; what was timed are training and prediction, nothing else."""
+
+    tasks: int
+    images: int
+    images_per_second: float
+    predictions_per_second: float
+    seconds: float
+    memory: int
+    disk: int
+
+
+def _rate(events: Iterator[Any]) -> float:
+    """Units per second of the work behind these events, once it has warmed up."""
+    start, amount = None, 0
+    try:
+        for event in events:
+            if isinstance(event, Failed):
+                raise event.error
+            if not isinstance(event, Advanced):
+                continue
+            now = time.monotonic()
+            if start is None:
+                start = now
+                continue
+            amount += event.amount
+            if now - start > PROBE_SECONDS:
+                break
+        return amount / max(time.monotonic() - (start or time.monotonic()), 1e-6)
+    finally:
+        events.close()  # type: ignore[attr-defined]
+
+
+def estimate(prepared: Prepared, tasks: list[Task]) -> Estimate:
+    """Time training and prediction on this machine for a few seconds each; nothing is written."""
+    context = prepared.context
+    plan = plan_of(context)
+    members = range(context.setup.training.members)
+    states = [initial_state(plan, member) for member in members]
+    epochs = context.setup.training.epochs
+    training = _rate(
+        side_by_side([train(plan, m, state, epochs) for m, state in zip(members, states, strict=True)], context.cores)
+    )
+    split = context.splits["train"]
+    few = Split(split.inputs[:CHUNK], split.targets[:CHUNK])
+    copies = stack([states[0].weights] * 200)
+    work = [predict(context.build(), copies, few, context.scaling) for _ in range(context.cores)]
+    predicting = _rate(side_by_side(work, context.cores)) * len(few)
+    images = sum(task.weight for task in tasks if task.unit == "images")
+    checkpoints = sum(task.weight for task in tasks if task.unit == "checkpoints")
+    predicted = checkpoints * prepared.sizes.examples.get("test", 0)
+    # All checkpoints and all predictions are in memory together while they are compared.
+    held = checkpoints * (prepared.parameters * 4 + prepared.sizes.examples.get("test", 0) * context.classes * 8)
+    return Estimate(
+        tasks=len(tasks),
+        images=images,
+        images_per_second=training,
+        predictions_per_second=predicting,
+        seconds=images / max(training, 1e-9) + predicted / max(predicting, 1e-9),
+        memory=peak_memory() + held,
+        disk=disk_needed(prepared, tasks),
+    )

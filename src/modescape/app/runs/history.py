@@ -1,0 +1,28 @@
+"""A run in one line: what it is and how far it came."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from modescape.app.runs.journal import Journal
+from modescape.app.runs.layout import Layout
+from modescape.app.runs.run import read_identity
+
+
+@dataclass(frozen=True)
+class Summary:
+    """``status`` is finished or unfinished; ``at`` the time of the last event (UTC)."""
+
+    title: str
+    status: str
+    at: str
+    done: int
+
+
+def summary(root: Path) -> Summary:
+    """What the journal says of a run."""
+    events = Journal(Layout(root).journal).events()
+    title = str(read_identity(root).get("source", {}).get("title", ""))
+    finished = bool(events) and events[-1]["event"] == "ended"
+    at = str(events[-1]["at"])[:19].replace("T", " ") if events else ""
+    done = sum(event["event"] == "done" for event in events)
+    return Summary(title, "finished" if finished else "unfinished", at, done)
