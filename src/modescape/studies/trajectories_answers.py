@@ -84,7 +84,7 @@ def answers(found: Compared, purities: Sequence[float], root: int, draws: int) -
     writer.row("ensemble_gain", lambda g: g["error"].mean(1) - g["ensemble"].mean(1), None)
     writer.row("disagreement_start_end", lambda g: g["ends"].mean(1), means["ends"][0])
     writer.fixed("similarity_start_end", tensors["similarity"][starts, solutions])
-    return from_rows(ANSWERS, with_sentences(writer.rows, found.split))
+    return from_rows(ANSWERS, with_sentences(writer.rows, found.split, 1 / found.class_count))
 
 
 def _resample(groups: Mapping[str, Tensor], draws: int, chance: torch.Generator) -> dict[str, Tensor]:

@@ -19,6 +19,12 @@ def _between(row: Row, show: Callable[[float], str]) -> str:
     return f"{show(row['least'])} to {show(row['most'])}"
 
 
+def _over(row: Row, noun: str, show: Callable[[float], str]) -> str:
+    if row["count"] == 1:
+        return f"one {noun}"
+    return f"over {row['count']} {noun}s {_between(row, show)}"
+
+
 def _number(value: float) -> str:
     return f"{value:.2f}"
 
@@ -48,7 +54,7 @@ def _disagreement_between(rows: Mapping[str, Row], split: str) -> str:
     row = rows["disagreement_between"]
     return (
         f"Two solutions predict different classes on {_percent(row['value'])} of the {split} examples"
-        f"{_interval(row, _percent)}; over {row['count']} pairs {_between(row, _percent)}."
+        f"{_interval(row, _percent)}; {_over(row, 'pair', _percent)}."
     )
 
 
@@ -56,7 +62,7 @@ def _disagreement_within(rows: Mapping[str, Row], split: str) -> str:
     row = rows["disagreement_within"]
     return (
         f"Two checkpoints in the last quarter of one trajectory predict different classes on {_percent(row['value'])} "
-        f"of the {split} examples{_interval(row, _percent)}; over {row['count']} pairs {_between(row, _percent)}."
+        f"of the {split} examples{_interval(row, _percent)}; {_over(row, 'pair', _percent)}."
     )
 
 
@@ -77,16 +83,16 @@ def _similarity_between(rows: Mapping[str, Row], split: str) -> str:
     largest = max(abs(row["least"]), abs(row["most"]))
     orthogonal = "nearly orthogonal" if largest < 0.05 else "not orthogonal"
     return (
-        f"The weights of two solutions have a cosine of {_small(row['value'])}, over {row['count']} pairs "
-        f"{_between(row, _small)}: {orthogonal}."
+        f"The weights of two solutions have a cosine of {_small(row['value'])}, "
+        f"{_over(row, 'pair', _small)}: {orthogonal}."
     )
 
 
 def _similarity_without_norm(rows: Mapping[str, Row], split: str) -> str:
     row = rows["similarity_between_without_norm"]
     return (
-        f"Without the parameters of normalisation layers that cosine is {_small(row['value'])}, over {row['count']} "
-        f"pairs {_between(row, _small)}."
+        f"Without the parameters of normalisation layers that cosine is {_small(row['value'])}, "
+        f"{_over(row, 'pair', _small)}."
     )
 
 
@@ -94,8 +100,8 @@ def _purity(rows: Mapping[str, Row], split: str) -> str:
     row = rows["purity_second_half"]
     return (
         f"In the second half of the trajectories {_percent(row['value'])} of the checkpoints have a checkpoint of "
-        f"their own run as nearest neighbour in the embeddings of predictions; over {row['count']} embeddings "
-        f"{_between(row, _percent)}."
+        f"their own run as nearest neighbour in the embeddings of predictions; "
+        f"{_over(row, 'embedding', _percent)}."
     )
 
 
@@ -103,7 +109,7 @@ def _accuracy_member(rows: Mapping[str, Row], split: str) -> str:
     row = rows["accuracy_member"]
     return (
         f"A single solution is right on {_percent(row['value'])} of the {split} examples{_interval(row, _percent)}; "
-        f"over {row['count']} members {_between(row, _percent)}."
+        f"{_over(row, 'member', _percent)}."
     )
 
 
@@ -127,15 +133,15 @@ def _start_end(rows: Mapping[str, Row], split: str) -> str:
     row = rows["disagreement_start_end"]
     return (
         f"From initialisation to solution a network changes its prediction on {_percent(row['value'])} of the {split} "
-        f"examples{_interval(row, _percent)}; over {row['count']} members {_between(row, _percent)}."
+        f"examples{_interval(row, _percent)}; {_over(row, 'member', _percent)}."
     )
 
 
 def _similarity_start_end(rows: Mapping[str, Row], split: str) -> str:
     row = rows["similarity_start_end"]
     return (
-        f"The cosine between a member's initialisation and its solution is {_small(row['value'])}; over "
-        f"{row['count']} members {_between(row, _small)}."
+        f"The cosine between a member's initialisation and its solution is {_small(row['value'])}; "
+        f"{_over(row, 'member', _small)}."
     )
 
 
@@ -155,7 +161,10 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Row], str], str]] = {
 }
 
 
-def with_sentences(rows: Sequence[Row], split: str) -> list[dict[str, Any]]:
-    """The rows, each with its sentence."""
+def with_sentences(rows: Sequence[Row], split: str, chance: float) -> list[dict[str, Any]]:
+    """The rows, each with its sentence; ``chance`` is the accuracy of guessing."""
     by_name = {row["quantity"]: row for row in rows}
-    return [{**row, "sentence": _SENTENCES[row["quantity"]](by_name, split)} for row in rows]
+    told = [{**row, "sentence": _SENTENCES[row["quantity"]](by_name, split)} for row in rows]
+    if by_name["accuracy_member"]["low"] <= chance:
+        told[0]["sentence"] += " But these networks predict no better than chance: of trained ones this says nothing."
+    return told

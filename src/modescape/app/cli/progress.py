@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeE
 from rich.progress import Task as Bar
 from rich.text import Text
 
-from modescape.app.executors.abstract import Blocked, Damage, Done, FailedTask, Happening, Progressed, Skipped
+from modescape.app.executors.abstract import Blocked, Damage, FailedTask, Happening, Progressed, Skipped
 from modescape.app.jobs.perform import Listener
 from modescape.app.report.words import duration
 from modescape.studies.abstract import Task
@@ -33,9 +33,11 @@ class _Phases:
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.total: dict[str, int] = {}
         self.unit: dict[str, str] = {}
+        self.count: dict[str, int] = {}
         for task in tasks:
             self.total[task.phase] = self.total.get(task.phase, 0) + task.weight
             self.unit[task.phase] = task.unit
+            self.count[task.phase] = self.count.get(task.phase, 0) + 1
         self.seen: dict[str, int] = {}
 
     def amount(self, happening: Happening) -> int:
@@ -105,6 +107,7 @@ class _Lines:
     def __init__(self, phases: _Phases) -> None:
         self.phases = phases
         self.done = dict.fromkeys(phases.total, 0)
+        self.left = dict(phases.count)
         self.begun: dict[str, tuple[float, int]] = {}
         self.last = 0.0
 
@@ -114,10 +117,14 @@ class _Lines:
         if remark := _remark(happening):
             print(remark, file=sys.stderr, flush=True)  # noqa: T201
         if isinstance(happening, Skipped | Blocked):
+            self.left[phase] -= 1
             return
         now = time.monotonic()
-        since, before = self.begun.setdefault(phase, (now, self.done[phase]))
-        whole = self.done[phase] >= self.phases.total[phase] and isinstance(happening, Done | FailedTask)
+        if phase not in self.begun:
+            self.begun[phase], self.last = (now, self.done[phase]), now
+        since, before = self.begun[phase]
+        self.left[phase] -= not isinstance(happening, Progressed | Damage)
+        whole = self.left[phase] == 0
         if whole or now - self.last >= QUIET_SECONDS:
             self.last = now
             rate = (self.done[phase] - before) / max(now - since, 1e-9)

@@ -1,0 +1,5 @@
+"""``python -m modescape``: the command line."""
+
+from modescape.app.cli.main import main
+
+main()
