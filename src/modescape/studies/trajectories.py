@@ -18,6 +18,7 @@ from modescape.core.scores.accuracy import accuracy
 from modescape.core.scores.proper import nll
 from modescape.core.settings import require, settings
 from modescape.core.weights import cosine, inner_products, stack
+from modescape.errors import MemberFailed
 from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task
 from modescape.studies.members import (
     done_members,
@@ -43,8 +44,14 @@ def _logits(job: Job, member: int, split: str) -> Tensor:
 
 
 def _members(job: Job, split: str) -> list[int]:
-    """Members that were trained and predicted to the end."""
-    return [m for m in job.arguments["members"] if prediction_name(m, split) in job.inputs]
+    """Members that were trained and predicted to the end. Raises ``MemberFailed`` if no two are left to compare."""
+    members: list[int] = job.arguments["members"]
+    left = [m for m in members if prediction_name(m, split) in job.inputs]
+    if len(left) < 2:
+        raise MemberFailed(
+            f"{len(left)} of {len(members)} members came to the end, and it takes two to compare", step=0
+        )
+    return left
 
 
 def compare_checkpoints(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
@@ -188,12 +195,17 @@ class Trajectories(Study):
     def tables(self, setup: Setup, results: Results) -> Mapping[str, Table]:
         """Members, checkpoints, pairs, embeddings with their quality, and the answers."""
         compared = results.read("compare")
-        assert compared is not None, "compare is tolerant of failed members; the executor raises its other errors"
+        if compared is None:
+            failed = [results.failure(segments(setup, m)[-1]) for m in range(setup.training.members)]
+            first = next(failure for failure in failed if failure is not None)
+            raise MemberFailed(f"{(results.failure('compare') or first)['reason']}; {first['reason']}", first["step"])
         tensors, facts = compared.files["compared"], compared.facts
         quality, points = self._embeddings(results, tensors)
         view = Compared(tensors, facts["has_norm"], facts["classes"], facts["split"], facts["steps_per_epoch"])
+        # The paper's picture is t-SNE; two principal axes keep too little of the predictions to stand beside it.
+        drawn = [row for row in quality.rows() if row["method"] == "tsne"] or quality.rows()
         return {
-            "answers": answers(view, [row["purity_second_half"] for row in quality.rows()], setup.seed, self.draws),
+            "answers": answers(view, [row["purity_second_half"] for row in drawn], setup.seed, self.draws),
             "members": _members_table(setup, results, facts["steps_per_epoch"]),
             "checkpoints": _checkpoints_table(tensors, facts["steps_per_epoch"]),
             "pairs": _pairs_table(tensors),

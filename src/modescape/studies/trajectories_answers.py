@@ -11,7 +11,6 @@ from torch import Tensor
 from modescape.core.diversity.disagreement import pairwise_per_example
 from modescape.core.scores.intervals import bootstrap_means, percentile_interval
 from modescape.core.seeds import generator
-from modescape.errors import MemberFailed
 from modescape.studies.trajectories_words import Row, with_sentences
 from modescape.tables import ANSWERS, Table, from_rows
 
@@ -42,15 +41,9 @@ class Compared:
 
 
 def answers(found: Compared, purities: Sequence[float], root: int, draws: int) -> Table:
-    """The table of answers; at least two members must have been trained to the end."""
+    """The table of answers, from two members on."""
     tensors = found.tensors
     members = sorted(set(tensors["member"].tolist()))
-    if len(members) < 2:
-        raise MemberFailed(
-            f"only {len(members)} of the members came to its end, and runs can be compared from two on; "
-            "lower training.optimiser.rate",
-            step=0,
-        )
     classes, targets = tensors["classes"].long(), tensors["targets"].long()
     solutions = torch.stack([found.rows_of(m)[-1] for m in members])
     starts = torch.stack([found.rows_of(m)[0] for m in members])

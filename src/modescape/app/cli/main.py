@@ -46,18 +46,23 @@ def options(
     """Options of all commands."""
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+class Stopped(BaseException):
+    """The user or the system asked the process to end; not KeyboardInterrupt, which typer would answer by itself."""
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave the process with its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         app([argument for argument in given if argument != "--debug"], prog_name="modescape")
-    except KeyboardInterrupt:
+    except Stopped:
         _end("stopped; finished work is kept, and the same command goes on from there", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has left; Python would complain again while it shuts down.

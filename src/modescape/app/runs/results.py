@@ -22,7 +22,8 @@ def write_result(folder: Path, result: Result, record: Mapping[str, Any]) -> int
     }
     passing = {tensor_file(name) for name in result.passing}
     files = {name: entry(data, name in passing) for name, data in contents.items()}
-    names = {"groups": sorted(result.files)}
+    # safetensors gives tensors back in an arbitrary order, and sums over tensors round by their order
+    names = {"groups": {group: list(tensors) for group, tensors in result.files.items()}}
     manifest = manifest_bytes(files, {**record, **names, "facts": result.facts})
     write_folder(folder, {name: lambda data=data: data for name, data in [*contents.items(), (MANIFEST, manifest)]})  # type: ignore[misc]
     return sum(len(data) for data in contents.values()) + len(manifest)
@@ -34,12 +35,13 @@ def read_result(folder: Path) -> Result:
     if manifest is None:
         raise Damaged(f"{folder} holds no result; run again")
     files: dict[str, dict[str, Tensor]] = {}
-    for group in manifest.record["groups"]:
+    for group, order in manifest.record["groups"].items():
         name = tensor_file(group)
         if name not in manifest.files:
             files[group] = {}
         elif (folder / name).exists() or not manifest.files[name]["passing"]:
-            files[group] = safetensors.torch.load(read_verified(folder, manifest, name))
+            tensors = safetensors.torch.load(read_verified(folder, manifest, name))
+            files[group] = {key: tensors[key] for key in order}
     return Result(files, manifest.record["facts"])
 
 

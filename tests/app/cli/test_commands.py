@@ -1,0 +1,250 @@
+"""The command line as a user meets it: answers, exit codes, one-line errors."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from modescape import __version__
+from modescape.app.cli.main import main
+from modescape.app.runs.layout import Layout
+from modescape.app.runs.tables_file import read_tables
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Runs and data of a test lie in its own folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MODESCAPE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("MODESCAPE_DATA", str(tmp_path / "data"))
+    return tmp_path
+
+
+class Said:
+    """What one command printed and how it ended."""
+
+    def __init__(self, capsys, *arguments: str) -> None:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        self.code = ended.value.code or 0
+        self.out, self.err = capsys.readouterr()
+
+    @property
+    def error(self) -> str:
+        """The error line; there must be one, and no traceback."""
+        lines = [line for line in self.err.splitlines() if line.startswith("modescape: ")]
+        assert len(lines) == 1, self.err
+        assert "Traceback" not in self.err
+        return lines[0]
+
+
+@pytest.fixture
+def say(capsys):
+    return lambda *arguments: Said(capsys, *arguments)
+
+
+def test_a_run_ends_with_its_answers_and_a_report_and_is_not_done_again(say, tmp_path):
+    first = say("run", "smoke")
+    assert first.code == 0
+    assert "different initialisations" in first.out
+    page = tmp_path / "runs" / "smoke" / "report.html"
+    assert first.out.rstrip().endswith(str(page))
+    assert "What was found" in page.read_text() or "disagree" in page.read_text()
+    weights = tmp_path / "runs" / "smoke" / "results" / "train" / "member" / "0" / "epoch" / "6"
+    before = {path: path.stat().st_mtime_ns for path in weights.iterdir()}
+    second = say("run", "smoke")
+    assert second.code == 0
+    assert "training" not in second.err
+    assert {path: path.stat().st_mtime_ns for path in weights.iterdir()} == before
+
+
+def test_json_is_the_tables_answer_and_nothing_else(say, tmp_path):
+    said = say("run", "smoke", "--json")
+    record = json.loads(said.out)
+    assert said.err == ""
+    tables = read_tables(Layout(tmp_path / "runs" / "smoke"), "trajectories")
+    told = {row["quantity"]: row["value"] for row in record["studies"]["trajectories"]["answers"]}
+    assert told == {row["quantity"]: row["value"] for row in tables["answers"].rows()}
+
+
+def test_an_override_lies_beside_the_plain_run_and_changes_it(say, tmp_path):
+    say("run", "smoke")
+    say("run", "smoke", "--seed", "1")
+    runs = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert len(runs) == 2
+    assert runs[0] == "smoke"
+    values = [read_tables(Layout(tmp_path / "runs" / run), "trajectories")["pairs"]["similarity"] for run in runs]
+    assert (values[0] != values[1]).any()
+
+
+def test_the_number_of_cores_changes_no_number(say, tmp_path):
+    say("run", "smoke", "--cores", "1", "--out", "one")
+    say("run", "smoke", "--cores", "3", "--out", "three")
+    one, three = (tmp_path / name / "tables" / "trajectories" for name in ("one", "three"))
+    for path in one.glob("*.parquet"):
+        assert path.read_bytes() == (three / path.name).read_bytes()
+
+
+def test_dry_run_writes_nothing(say, tmp_path, monkeypatch):
+    monkeypatch.setattr("modescape.app.jobs.estimate.PROBE_SECONDS", 0.1)
+    said = say("run", "smoke", "--dry-run")
+    assert said.code == 0
+    for word in ("tasks", "time", "memory", "disk", "nothing was written"):
+        assert word in said.out
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("run", "digit"), 2, "did you mean digits?"),
+        (("run", "nowhere.toml"), 2, "cannot read the recipe nowhere.toml"),
+        (("run", "smoke", "--set", "training.epoch=3"), 2, "did you mean training.epochs?"),
+        (("run", "smoke", "--set", "training.epochs=many"), 2, "training.epochs"),
+        (("run", "smoke", "--set", "training.epochs=0"), 2, "training.epochs must be at least 1"),
+        (("run", "smoke", "--set", "training.epochs"), 2, "write it as name=value"),
+        (("run", "smoke", "--set", "data.name=mnist"), 2, "mnist1d"),
+        (("run", "smoke", "--set", "data.train=5000"), 2, "train = 5000 is impossible"),
+        (("run", "smoke", "--set", "trajectories.split=tset"), 2, "there is no split 'tset'"),
+        (("run", "smoke", "--set", "trajectories.perplexities=[5000.0]"), 2, "perplexity"),
+        (("run", "smoke", "--set", "training.members=1"), 2, "at least 2"),
+        (("run", "smoke", "--device", "abacus"), 2, "there is no device 'abacus'"),
+        (("study", "dreams", "smoke"), 2, "there is no study 'dreams'"),
+        (("run", "cifar10-small-cnn"), 3, "modescape data fetch cifar10"),
+        (("run", "smoke", "--factory", "nothing_here:make"), 5, "cannot import nothing_here"),
+        (("run", "smoke", "--factory", "torch.nn:Identity"), 5, "no parameters"),
+        (("report", "nothing"), 6, "there is no run 'nothing'"),
+        (("runs", "show", "nothing"), 6, "there is no run 'nothing'"),
+        (("data", "fetch", "digits"), 2, "needs no download"),
+    ],
+)
+def test_wrong_input_ends_in_one_line_that_says_what_to_do(say, arguments, code, words):
+    said = say(*arguments)
+    assert said.code == code
+    assert words in said.error
+
+
+def test_a_run_of_another_configuration_is_not_touched(say, tmp_path):
+    say("run", "smoke", "--out", "here")
+    before = (tmp_path / "here" / "journal.jsonl").read_bytes()
+    said = say("run", "smoke", "--out", "here", "--set", "training.epochs=7")
+    assert said.code == 6
+    assert "recipe.training.epochs is 6 there, 7 here" in said.error
+    assert (tmp_path / "here" / "journal.jsonl").read_bytes() == before
+
+
+def test_members_that_diverge_are_told_and_end_in_their_own_exit_code(say):
+    said = say("run", "smoke", "--set", "training.optimiser.rate=1e30")
+    assert said.code == 4
+    assert "diverged" in said.error
+
+
+def test_a_recipe_from_a_stranger_runs_no_code_unless_trusted(say, tmp_path, monkeypatch):
+    (tmp_path / "stranger.py").write_text(
+        "import pathlib\npathlib.Path('ran').touch()\nfrom torch import nn\n"
+        "def make():\n    return nn.Sequential(nn.Flatten(), nn.Dropout(0.1), nn.Linear(64, 10))\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    said = say("recipes", "smoke")
+    text = said.out.replace('name = "small_cnn"', 'factory = "stranger:make"')
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("options"))
+    (tmp_path / "theirs.toml").write_text(text)
+    refused = say("run", "theirs.toml")
+    assert refused.code == 2
+    assert "--trust" in refused.error
+    assert not (tmp_path / "ran").exists()
+    assert say("run", "theirs.toml", "--trust").code == 0
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_network_of_ones_own_runs_from_the_command_line(say, tmp_path, monkeypatch):
+    (tmp_path / "ownnet.py").write_text(
+        "from torch import nn\n"
+        "def make():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.BatchNorm1d(20), nn.Linear(20, 10))\n"
+        "def wrong():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 7))\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    said = say("run", "smoke", "--factory", "ownnet:make")
+    assert said.code == 0
+    assert "Without the parameters of normalisation layers" in said.out
+    wrong = say("run", "smoke", "--factory", "ownnet:wrong")
+    assert wrong.code == 5
+    assert "(4, 10)" in wrong.error
+
+
+def test_debug_shows_where(capsys):
+    with pytest.raises(Exception, match="there is no recipe"):
+        main(["run", "digit", "--debug"])
+
+
+def test_runs_report_recipes_data_and_doctor(say, tmp_path):
+    say("run", "smoke")
+    assert "finished" in say("runs", "list").out
+    assert "different initialisations" in say("runs", "show", "smoke").out
+    assert say("runs", "path", "smoke").out.strip() == str(tmp_path / "runs" / "smoke")
+    page = tmp_path / "runs" / "smoke" / "report.html"
+    page.unlink()
+    assert say("report", "smoke").out.strip() == str(page)
+    assert page.exists()
+    assert "digits" in say("recipes").out
+    assert "missing" in say("data", "list").out
+    assert say("data", "check", "digits").code == 0
+    found = json.loads(say("doctor", "--json").out)
+    assert found["modescape"] == __version__
+    assert say("--version").out == f"modescape {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["runs", "--help"], ["data", "list"]])
+def test_help_and_listings_load_neither_torch_nor_plotting(arguments, tmp_path):
+    code = (
+        "import sys\nfrom modescape.app.cli.main import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "heavy = {'torch', 'sklearn', 'matplotlib', 'pyarrow', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_module_is_the_command(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "modescape", "--version"], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert done.stdout == f"modescape {__version__}\n"
+
+
+def test_every_recipe_that_is_shipped_can_be_read_and_planned():
+    from modescape.app.jobs.recipe import find, read, shipped
+    from modescape.studies.abstract import Sizes
+
+    assert {"digits", "mnist1d", "cifar10-small-cnn", "cifar10-medium-cnn", "cifar10-resnet20", "smoke"} <= set(
+        shipped()
+    )
+    for name in shipped():
+        recipe = read(find(name))
+        sizes = Sizes({"train": 49_500, "validation": 500, "test": 10_000}, recipe.training.batch)
+        for study in recipe.studies:
+            tasks = recipe.study(study).tasks(recipe.setup, sizes)
+            assert len({task.name for task in tasks}) == len(tasks)
+
+
+def test_an_interrupted_run_says_how_to_go_on(say, monkeypatch):
+    def interrupted(*arguments, **named):
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("the signal should have ended the run")
+
+    monkeypatch.setattr("modescape.app.executors.serial._together", interrupted)
+    said = say("run", "smoke")
+    assert said.code == 130
+    assert "same command goes on" in said.error
