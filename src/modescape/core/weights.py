@@ -17,8 +17,8 @@ class Weights:
     ``origin[i]`` numbers the solution that member i descends from.
     """
 
-    params: Mapping[str, Shaped[Tensor, "member *shape"]]
-    buffers: Mapping[str, Shaped[Tensor, "member *shape"]]
+    params: Mapping[str, Shaped[Tensor, "member ..."]]
+    buffers: Mapping[str, Shaped[Tensor, "member ..."]]
     origin: tuple[int, ...]
 
     def __post_init__(self) -> None:
