@@ -29,5 +29,5 @@ def train(plan, member, epochs):
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
     return network, losses

@@ -33,11 +33,14 @@ def entry(data: bytes, passing: bool = False) -> dict[str, Any]:
     return {"sha256": digest(data), "bytes": len(data), "passing": passing}
 
 
+def _text(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, indent=1, sort_keys=True).encode() + b"\n"
+
+
 def manifest_bytes(files: Mapping[str, Mapping[str, Any]], record: Mapping[str, Any]) -> bytes:
     """A manifest as it is written; it ends with the digest of its own content."""
     content = {"schema": SCHEMA, **record, "files": files}
-    text = json.dumps(content, indent=1, sort_keys=True)
-    return json.dumps({**content, "self_sha256": digest(text.encode())}, indent=1, sort_keys=True).encode() + b"\n"
+    return _text({**content, "self_sha256": digest(_text(content))})
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -49,14 +52,17 @@ def read_manifest(folder: Path) -> Manifest | None:
         return None
     try:
         content = json.loads(raw)
-        claimed = content.pop("self_sha256")
-    except (ValueError, KeyError, AttributeError) as error:
+        claimed = content["self_sha256"]
+        newer = content["schema"] > SCHEMA
+    except (ValueError, KeyError, TypeError) as error:
         raise Damaged(f"{path} is damaged: it is not a manifest; delete {folder} and run again") from error
-    if content["schema"] > SCHEMA:
+    if newer:
         raise RunError(
             f"{path} has form {content['schema']}, this modescape knows up to {SCHEMA}; install a newer modescape"
         )
-    if digest(json.dumps(content, indent=1, sort_keys=True).encode()) != claimed:
+    # Other bytes can mean the same content (1e-05 and 1E-05): the bytes are compared, not only what they mean.
+    del content["self_sha256"]
+    if digest(_text(content)) != claimed or raw != _text({**content, "self_sha256": claimed}):
         raise Damaged(f"{path} is damaged: its content was altered; delete {folder} and run again")
     return Manifest(content.pop("files"), content)
 

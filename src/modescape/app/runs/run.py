@@ -10,7 +10,7 @@ from typing import Any
 
 import filelock
 
-from modescape.app.runs.commit import sweep, telling, write_json
+from modescape.app.runs.commit import ASIDE, sweep, telling, write_json
 from modescape.app.runs.journal import Journal
 from modescape.app.runs.layout import SCHEMA, Layout, is_run
 from modescape.errors import RunError
@@ -38,12 +38,13 @@ def read_identity(root: Path) -> dict[str, Any]:
     path = Layout(root).identity
     try:
         record = json.loads(path.read_bytes())
-        schema = record["schema"]
+        schema, _ = record["schema"], record["belongs"]
+        newer = schema > SCHEMA
     except FileNotFoundError as error:
         raise RunError(f"{root} is not a run: it has no {path.name}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged; choose another place with --out, or delete {root}") from error
-    if schema > SCHEMA:
+    if newer:
         raise RunError(
             f"{root} was written by a newer modescape ({record.get('version')}, form {schema}; this one knows up to "
             f"{SCHEMA}); install that version or choose another place with --out"
@@ -65,6 +66,11 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [f"{n} is {old.get(n)!r} there, {new.get(n)!r} here" for n in names if old.get(n) != new.get(n)]
 
 
+def _could_become_run(root: Path) -> bool:
+    """Whether a folder is empty, but for what a process killed in the middle of making a run leaves."""
+    return root.is_dir() and all(p.name == Layout(root).lock.name or p.name.startswith(ASIDE) for p in root.iterdir())
+
+
 @contextmanager
 def open_run(root: Path, belongs: Mapping[str, Any], record: Mapping[str, Any]) -> Iterator[Run]:
     """Open a run for writing, or make it; what killed writes left is swept away.
@@ -73,7 +79,7 @@ def open_run(root: Path, belongs: Mapping[str, Any], record: Mapping[str, Any]) 
     it, if it belongs to something else, or if the folder holds other things.
     """
     layout = Layout(root)
-    if root.exists() and not is_run(root) and any(p.name != layout.lock.name for p in root.iterdir()):
+    if root.exists() and not is_run(root) and not _could_become_run(root):
         raise RunError(f"{root} exists and is not a run; choose another place with --out")
     with telling(root):
         root.mkdir(parents=True, exist_ok=True)
@@ -95,6 +101,7 @@ def open_run(root: Path, belongs: Mapping[str, Any], record: Mapping[str, Any]) 
                 )
             sweep(root)
         else:
+            sweep(root)
             write_json(layout.identity, {"schema": SCHEMA, "belongs": belongs, **record})
         yield Run(layout)
     finally:

@@ -12,8 +12,8 @@ Kind = Literal["none", "crop_flip", "shift_flip"]
 
 
 def augment(
-    images: Shaped[Tensor, "example channel height width"], kind: Kind, chance: torch.Generator
-) -> Shaped[Tensor, "example channel height width"]:
+    images: Shaped[Tensor, "example *shape"], kind: Kind, chance: torch.Generator
+) -> Shaped[Tensor, "example *shape"]:
     """The batch, augmented.
 
     ``crop_flip`` pads by 4 black pixels and crops back at random; ``shift_flip`` shifts by up to a tenth of each side,
