@@ -170,8 +170,7 @@ class Forgetful(Executor):
     """Performs everything again, every time."""
 
     def perform(self, tasks, context, results):
-        for task in tasks:
-            results.find = lambda task: (False, None)
+        results.find = lambda task: (False, None)
         yield from SerialExecutor().perform(tasks, context, results)
 
 
@@ -191,7 +190,23 @@ def test_the_suite_rejects_a_wrong_executor(wrong, clause, tmp_path):
         clause(wrong(), tmp_path / "run")
 
 
+def changed(**parts):
+    first = Task("a", link, {"number": 1})
+    inputs = parts.get("inputs", {"x": "a"})
+    second = Task("b", parts.get("function", link), parts.get("arguments", {"number": 2}), inputs)
+    return content_keys([first, second], parts.get("scope", {"seed": 0}))["b"]
+
+
 def test_keys_depend_on_everything_that_counts():
-    tasks = plan()
-    keys = content_keys(tasks, {"a": 1})
-    assert len(set(keys.values())) == len(tasks)  # strict and tolerant differ by nothing but their name
+    variants = [
+        {},
+        {"function": total},
+        {"arguments": {"number": 3}},
+        {"inputs": {}},
+        {"inputs": {"y": "a"}},
+        {"scope": {"seed": 1}},
+    ]
+    assert len({changed(**variant) for variant in variants}) == len(variants)
+    assert changed() == changed()
+    with pytest.raises(ValueError, match="does not come before"):
+        content_keys([Task("b", link, {}, {"x": "a"}), Task("a", link, {})], {})

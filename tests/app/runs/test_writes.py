@@ -149,7 +149,7 @@ def test_results_come_back_with_their_order_types_and_bits(tmp_path):
     write_result(tmp_path / "r", written, {"task": "t"})
     found = read_result(tmp_path / "r")
     assert found.facts == written.facts
-    assert list(found.files) == ["w", "none", "p"]
+    assert set(found.files) == {"w", "none", "p"}
     for group, tensors in written.files.items():
         assert list(found.files[group]) == list(tensors)
         for name, tensor in tensors.items():
@@ -164,7 +164,7 @@ def test_what_only_the_next_task_needed_can_be_dropped(tmp_path):
     write_result(tmp_path / "r", result(), {})
     drop_passing(tmp_path / "r")
     found = read_result(tmp_path / "r")
-    assert list(found.files) == ["w", "none"]
+    assert set(found.files) == {"w", "none"}
     verify(tmp_path / "r", read_manifest(tmp_path / "r"))
 
 
@@ -194,10 +194,10 @@ def test_truncation_and_loss_are_noticed_by_name(tmp_path):
     path = folder / "w.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    with pytest.raises(Damaged, match="w.safetensors is damaged"):
+    with pytest.raises(Damaged, match=r"w\.safetensors is damaged"):
         read_result(folder)
     path.unlink()
-    with pytest.raises(Damaged, match="w.safetensors is missing"):
+    with pytest.raises(Damaged, match=r"w\.safetensors is missing"):
         read_result(folder)
 
 
