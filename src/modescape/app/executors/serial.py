@@ -4,7 +4,7 @@ This is the definition of what performing means. How many networks run at once i
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, final
 
@@ -70,26 +70,36 @@ def _blocked_by(task: Task, results: RunResults) -> Mapping[str, Any] | None:
 def _together(group: Sequence[Task], context: Context, results: RunResults) -> Iterator[Happening]:
     """Perform tasks of one function and commit each result as it comes."""
     before = time.monotonic()
-    for event in group[0].function(context, [_job(task, results) for task in group]):
-        task = group[event.index]
-        if isinstance(event, Advanced):
-            yield Progressed(task, event.amount)
-        elif isinstance(event, Failed):
-            if not isinstance(event.error, MemberFailed):
-                raise event.error
-            facts = {"reason": str(event.error), "step": event.error.step}
-            results.write_failure(task, facts)
-            results.run.journal.append("failed", {"task": task.name, **facts})
-            yield FailedTask(task, facts)
-        else:
-            size = results.write(task, event.result)
-            if task.carries:
-                results.drop_passing(task.inputs[task.carries])
-            now = time.monotonic()
-            record = {"task": task.name, "seconds": round(now - before, 3), "bytes": size}
-            results.run.journal.append("done", record | {"weight": task.weight, "unit": task.unit})
-            before = now
-            yield Done(task)
+    events = group[0].function(context, [_job(task, results) for task in group])
+    try:
+        for event in events:
+            task = group[event.index]
+            if isinstance(event, Advanced):
+                yield Progressed(task, event.amount)
+            elif isinstance(event, Failed):
+                yield _failed(task, event.error, results)
+            else:
+                size = results.write(task, event.result)
+                if task.carries:
+                    results.drop_passing(task.inputs[task.carries])
+                now = time.monotonic()
+                record = {"task": task.name, "seconds": round(now - before, 3), "bytes": size}
+                results.run.journal.append("done", record | {"weight": task.weight, "unit": task.unit})
+                before = now
+                yield Done(task)
+    finally:
+        # An error holds on to this frame, and so would keep its neighbours' threads at work.
+        if isinstance(events, Generator):
+            events.close()
+
+
+def _failed(task: Task, error: Exception, results: RunResults) -> FailedTask:
+    if not isinstance(error, MemberFailed):
+        raise error
+    facts = {"reason": str(error), "step": error.step}
+    results.write_failure(task, facts)
+    results.run.journal.append("failed", {"task": task.name, **facts})
+    return FailedTask(task, facts)
 
 
 def _job(task: Task, results: RunResults) -> Job:

@@ -7,7 +7,6 @@ from typing import Any
 
 from modescape.app.report.page import write_report
 from modescape.app.report.record import RunRecord, Timing
-from modescape.app.runs.commit import telling
 from modescape.app.runs.journal import Journal
 from modescape.app.runs.layout import Layout
 from modescape.app.runs.run import read_identity
@@ -22,8 +21,7 @@ def render(root: Path) -> Path:
     tables = {study: found for study in STUDIES if (found := read_tables(layout, study)) is not None}
     if not tables:
         raise RunError(f"{root} has no tables yet; finish it with the command that began it")
-    with telling(root):
-        return write_report(_record(root, identity, tables), root)
+    return write_report(_record(root, identity, tables), root)
 
 
 def _record(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, Table]]) -> RunRecord:

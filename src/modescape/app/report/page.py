@@ -13,7 +13,7 @@ from modescape.app.report.figures.catalogue import FIGURES, FigureModule
 from modescape.app.report.figures.image import encode
 from modescape.app.report.figures.omitted import Omitted
 from modescape.app.report.record import RunRecord
-from modescape.app.report.whole_file import write_whole
+from modescape.app.runs.commit import write_file
 from modescape.tables import Table
 
 GLOSSARY = {
@@ -70,8 +70,8 @@ def write_report(record: RunRecord, folder: Path) -> Path:
     }
     for path, content in files.items():
         if content:
-            write_whole(path, content)
-    write_whole(folder / "report.html", page)
+            write_file(path, content)
+    write_file(folder / "report.html", page)
     # The old page linked to figures that the new one omits; only now does nothing need them.
     for path in (path for path, content in files.items() if not content):
         path.unlink(missing_ok=True)

@@ -34,13 +34,13 @@ def entry(data: bytes, passing: bool = False) -> dict[str, Any]:
 
 
 def _text(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, indent=1, sort_keys=True).encode() + b"\n"
+    return json.dumps(content, indent=1, sort_keys=True).encode()
 
 
 def manifest_bytes(files: Mapping[str, Mapping[str, Any]], record: Mapping[str, Any]) -> bytes:
     """A manifest as it is written; it ends with the digest of its own content."""
     content = {"schema": SCHEMA, **record, "files": files}
-    return _text({**content, "self_sha256": digest(_text(content))})
+    return _text({**content, "self_sha256": digest(_text(content))}) + b"\n"
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -62,7 +62,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         )
     # Other bytes can mean the same content (1e-05 and 1E-05): the bytes are compared, not only what they mean.
     del content["self_sha256"]
-    if digest(_text(content)) != claimed or raw != _text({**content, "self_sha256": claimed}):
+    if digest(_text(content)) != claimed or raw != _text({**content, "self_sha256": claimed}) + b"\n":
         raise Damaged(f"{path} is damaged: its content was altered; delete {folder} and run again")
     return Manifest(content.pop("files"), content)
 

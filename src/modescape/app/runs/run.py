@@ -99,9 +99,8 @@ def open_run(root: Path, belongs: Mapping[str, Any], record: Mapping[str, Any]) 
                     f"{root} belongs to another configuration: {'; '.join(found[:3])}{more}; "
                     "choose another place with --out, or delete it"
                 )
-            sweep(root)
-        else:
-            sweep(root)
+        sweep(root)
+        if not is_run(root):
             write_json(layout.identity, {"schema": SCHEMA, "belongs": belongs, **record})
         yield Run(layout)
     finally:
