@@ -102,9 +102,9 @@ def caption(numbers: tuple[Panel, ...]) -> str:
 @look()
 def draw(numbers: tuple[Panel, ...]) -> Figure:
     """One square panel for each embedding, three to a row."""
-    columns = min(_COLUMNS, len(numbers))
+    columns = 2 if len(numbers) == 4 else min(_COLUMNS, len(numbers))
     rows = -(-len(numbers) // columns)
-    figure = Figure(figsize=(WIDTH, 0.45 + rows * min(5.4, 1.16 * WIDTH / columns)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.45 + rows * min(6.2, 1.22 * WIDTH / columns)), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(numbers) :]:
         axes.set_axis_off()
