@@ -361,3 +361,12 @@ def test_segments_join_into_one_trajectory(toy, raw):
     assert parts[0].passing == {"state", "optimiser"}
     again = unpack(parts[0].files["state"], 2)
     assert torch.equal(again.params["1.weight"], whole.weights[4].params["1.weight"])
+
+
+def test_a_picture_that_a_failed_member_left_too_small_is_left_out_and_the_rest_stands(monkeypatch):
+    # 16 fits the 21 checkpoints of three members, not the 14 of two
+    study = Trajectories(perplexities=(3.0, 16.0), seeds=1, draws=200)
+    monkeypatch.setattr(members_module, "train", failing({1}))
+    _, tables = performed(context_of(), study)
+    assert [row["perplexity"] for row in tables["embedding_quality"].rows() if row["method"] == "tsne"] == [3.0]
+    assert tables["answers"].rows()[0]["value"] > 0

@@ -117,7 +117,7 @@ def test_the_gain_is_paired():
     [
         ([0, 4, 8, 12, 16], [3, 4]),  # only 16 lies above 12: the last two are taken
         ([0, 13, 14, 15, 16], [1, 2, 3, 4]),
-        ([0, 1, 2, 12, 16], [3, 4]),
+        ([0, 12, 14, 16], [2, 3]),  # 12 itself lies outside
         ([0, 5], [0, 1]),
     ],
 )

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from modescape.core.engine.side_by_side import Advanced, Event, Failed, Finished, side_by_side
 from modescape.core.predictions import predict
+from modescape.core.seeds import global_generator
 from modescape.core.training.loop import Plan, Segment, State, initial_state, seed_path, train
 from modescape.core.weights import Trajectory, Weights, stack
 from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Task
@@ -17,6 +18,12 @@ from modescape.studies.setup import Setup
 def plan_of(context: Context) -> Plan:
     """The training plan of a context."""
     return Plan(context.setup.training, context.setup.seed, context.splits["train"], context.scaling, context.build)
+
+
+def scratch(context: Context) -> nn.Module:
+    """A network whose weights nobody will use; building it draws from no global generator."""
+    with global_generator(context.setup.seed, "scratch"):
+        return context.build()
 
 
 def pack(weights: Weights) -> dict[str, Tensor]:
@@ -85,7 +92,7 @@ def predict_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Res
             ]
         )
         split = context.splits[job.arguments["split"]]
-        return predict(context.build(), weights, split, context.scaling)
+        return predict(scratch(context), weights, split, context.scaling)
 
     yield from _relay(
         side_by_side([work(job) for job in jobs], context.cores),

@@ -25,6 +25,7 @@ from modescape.studies.members import (
     losses,
     prediction_name,
     prediction_tasks,
+    scratch,
     segments,
     single,
     training_tasks,
@@ -67,7 +68,7 @@ def _compare(context: Context, job: Job) -> Result:
     trajectories = [trajectory(parts[m], m) for m in members]
     weights = stack([t.weights for t in trajectories])
     gram = inner_products(weights)
-    norms = norm_parameters(context.build())
+    norms = norm_parameters(scratch(context))
     similarity = cosine(gram)
     plain = cosine(inner_products(weights, without=norms)) if norms else similarity.clone()
     classes, scores, solutions = [], [], []
@@ -121,6 +122,10 @@ def _embed(context: Context, job: Job) -> Result:
     reduced = job.inputs["reduced"]().files["reduced"]
     points, member = reduced["points"], reduced["member"]
     perplexity = job.arguments["perplexity"]
+    if perplexity is not None and perplexity >= len(points):
+        raise MemberFailed(
+            f"after a member failed there are {len(points)} checkpoints, too few for perplexity {perplexity:g}", step=0
+        )
     embedding = pca(points) if perplexity is None else tsne(points, perplexity, job.arguments["seed"])
     late = torch.cat([(w := (member == m).nonzero()[:, 0])[len(w) // 2 :] for m in member.unique()])
     facts = {
@@ -217,7 +222,8 @@ class Trajectories(Study):
         quality, points = [], []
         for picture in self._pictures():
             result = results.read(picture.task)
-            assert result is not None
+            if result is None:
+                continue
             fit = {n: np.nan if result.facts[n] is None else result.facts[n] for n in result.facts}
             quality.append(picture.columns | {name: fit[name] for name in EMBEDDING_QUALITY.names[3:]})
             rows = zip(

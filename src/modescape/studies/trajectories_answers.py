@@ -116,7 +116,8 @@ class _Writer:
         self._add(quantity, float(values.mean()), (np.nan, np.nan), values)
 
     def _add(self, quantity: str, value: float, interval: tuple[float, float], spread: Tensor | None) -> None:
-        least, most = (float(spread.min()), float(spread.max())) if spread is not None else (np.nan, np.nan)
+        known = spread[~spread.isnan()] if spread is not None else torch.empty(0)
+        least, most = (float(known.min()), float(known.max())) if len(known) else (np.nan, np.nan)
         self.rows.append(
             {
                 "quantity": quantity,
@@ -125,6 +126,6 @@ class _Writer:
                 "high": interval[1],
                 "least": least,
                 "most": most,
-                "count": len(spread) if spread is not None else 1,
+                "count": len(known) if spread is not None else 1,
             }
         )

@@ -12,7 +12,11 @@ def _percent(value: float) -> str:
 
 
 def _interval(row: Row, show: Callable[[float], str]) -> str:
-    return "" if math.isnan(row["low"]) else f" (95% interval {show(row['low'])} to {show(row['high'])})"
+    if math.isnan(row["low"]):
+        return ""
+    if math.isinf(row["high"]):
+        return f" (95% interval {show(row['low'])} or more)"
+    return f" (95% interval {show(row['low'])} to {show(row['high'])})"
 
 
 def _between(row: Row, show: Callable[[float], str]) -> str:

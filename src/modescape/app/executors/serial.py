@@ -36,6 +36,10 @@ class SerialExecutor(Executor):
             group = [task for task in ready if task.function is ready[0].function]
             yield from _together(group, context, results)
             waiting = [task for task in waiting if task not in group]
+        # A kill right after a commit, or a link made again in the middle of a chain, leaves files that nothing needs.
+        for task in tasks:
+            if task.carries and task.name not in results.failures:
+                results.drop_passing(task.inputs[task.carries])
 
 
 def _take_stock(tasks: Sequence[Task], results: RunResults) -> tuple[list[Task], list[Happening]]:

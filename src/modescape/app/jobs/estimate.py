@@ -13,7 +13,7 @@ from modescape.core.splits import Split
 from modescape.core.training.loop import initial_state, train
 from modescape.core.weights import stack
 from modescape.studies.abstract import Task
-from modescape.studies.members import plan_of
+from modescape.studies.members import plan_of, scratch
 
 PROBE_SECONDS = 3.0
 
@@ -65,7 +65,7 @@ def estimate(prepared: Prepared, tasks: list[Task]) -> Estimate:
     split = context.splits["train"]
     few = Split(split.inputs[:CHUNK], split.targets[:CHUNK])
     copies = stack([states[0].weights] * 200)
-    work = [predict(context.build(), copies, few, context.scaling) for _ in range(context.cores)]
+    work = [predict(scratch(context), copies, few, context.scaling) for _ in range(context.cores)]
     predicting = _rate(side_by_side(work, context.cores)) * len(few)
     images = sum(task.weight for task in tasks if task.unit == "images")
     checkpoints = sum(task.weight for task in tasks if task.unit == "checkpoints")

@@ -1,5 +1,7 @@
 """Bootstrap intervals over examples: how far a mean would move on another test set of the same size."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -23,7 +25,20 @@ def bootstrap_means(
 
 
 def percentile_interval(draws: Float[Tensor, " draw"], level: float = 0.95) -> tuple[float, float]:
-    """The central interval that holds this fraction of the draws; draws without a value (NaN) are left out."""
+    """The central interval that holds this fraction of the draws, interpolated; draws without a value are left out.
+
+    An end among infinite draws is infinite.
+    """
+    kept = draws[~draws.isnan()].double().sort().values
+    if len(kept) == 0:
+        return math.nan, math.nan
     tail = (1 - level) / 2
-    low, high = torch.nanquantile(draws.double(), torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
+    low, high = (_interpolated(kept, share * (len(kept) - 1)) for share in (tail, 1 - tail))
     return low, high
+
+
+def _interpolated(ordered: Float[Tensor, " draw"], position: float) -> float:
+    below, above = float(ordered[math.floor(position)]), float(ordered[math.ceil(position)])
+    share = position - math.floor(position)
+    # Differences of infinities have no value, so equal ends and whole positions are taken as they are.
+    return below if share == 0 or below == above else below + share * (above - below)

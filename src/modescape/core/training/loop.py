@@ -101,7 +101,7 @@ def is_checkpoint(every: Checkpoints, step: int, steps_per_epoch: int, epochs: i
     return step % stride == 0 or step == steps_per_epoch * epochs
 
 
-class _Learner:
+class _InTraining:
     """One member in training: a module, its optimiser, its generators."""
 
     def __init__(self, plan: Plan, member: int, start: State) -> None:
@@ -178,17 +178,17 @@ def train(plan: Plan, member: int, start: State, epochs: int) -> Generator[int, 
     The result depends on the plan, the member and the start alone: two halves one after the other give the bits of one
     whole. Raises ``MemberFailed`` when the loss or a weight is not finite.
     """
-    learner = _Learner(plan, member, start)
+    working = _InTraining(plan, member, start)
     taken: list[tuple[Weights, int, float]] = []
     if start.epoch == 0:
         taken.append((start.weights, 0, math.nan))
     unreported = 0
     for epoch in range(start.epoch, start.epoch + epochs):
-        learner.begin_epoch(epoch)
+        working.begin_epoch(epoch)
         for number in range(epoch * plan.steps_per_epoch, (epoch + 1) * plan.steps_per_epoch):
-            learner.step(number)
+            working.step(number)
             if is_checkpoint(plan.training.checkpoints, number + 1, plan.steps_per_epoch, plan.training.epochs):
-                weights, loss = learner.checkpoint(number + 1)
+                weights, loss = working.checkpoint(number + 1)
                 taken.append((weights, number + 1, loss))
             unreported += plan.batch
             if unreported >= SLICE:
@@ -196,5 +196,5 @@ def train(plan: Plan, member: int, start: State, epochs: int) -> Generator[int, 
                 unreported = 0
     if unreported:
         yield unreported
-    end = learner.state(start.epoch + epochs)
+    end = working.state(start.epoch + epochs)
     return Segment(tuple(t[0] for t in taken), tuple(t[1] for t in taken), tuple(t[2] for t in taken), end)

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from modescape.core.settings import require
 from modescape.core.shapes import Float
 
 _DROPPED = {nn.Dropout: 0, nn.Dropout1d: 1, nn.Dropout2d: 2, nn.Dropout3d: 3}
@@ -15,16 +16,15 @@ class SeededDropout(nn.Module):
 
     Sixteen random bits decide each entry, so rates hold to a 65,536th: on a CPU a floating-point draw for each entry
     takes several times longer, as long as the rest of a small network. The mask is kept as numbers that already hold
-    the factor 1 / (1 - rate), in memory that the next step uses again.
+    the factor 1 / (1 - rate).
     """
 
     def __init__(self, rate: float, channel_dims: int) -> None:
         super().__init__()
+        require(rate == 1 or 0 <= rate <= 65535 / 65536, f"a dropout rate of {rate} cannot be kept to a 65,536th")
         self.rate = rate
         self.channel_dims = channel_dims
         self.chance: torch.Generator | None = None
-        self._words = torch.empty(0, dtype=torch.int64)
-        self._mask = torch.empty(0)
 
     def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The values, thinned and rescaled while training; unchanged in evaluation mode."""
@@ -46,21 +46,24 @@ class SeededDropout(nn.Module):
         if self.chance is None:
             raise RuntimeError("seeded dropout was asked to train before it got its generator")
         count = math.prod(shape)
-        if self._words.device != like.device or self._mask.dtype != like.dtype or len(self._mask) != count:
-            self._words = torch.empty((count + 3) // 4, dtype=torch.int64, device=like.device)
-            self._mask = torch.empty(count, dtype=like.dtype, device=like.device)
-        self._words.random_(-(2**63), None, generator=self.chance)
-        torch.ge(self._words.view(torch.int16)[:count], round(self.rate * 65536) - 32768, out=self._mask)
-        return self._mask.mul_(1 / (1 - self.rate)).view(shape)
+        words = torch.empty((count + 3) // 4, dtype=torch.int64, device=like.device)
+        words.random_(-(2**63), None, generator=self.chance)
+        # A mask of its own for every call: a layer may be used twice before the gradient asks for the first.
+        mask = torch.empty(count, dtype=like.dtype, device=like.device)
+        torch.ge(words.view(torch.int16)[:count], round(self.rate * 65536) - 32768, out=mask)
+        return mask.mul_(1 / (1 - self.rate)).view(shape)
 
 
 def seed_dropout(module: nn.Module) -> list[SeededDropout]:
-    """Replace every dropout layer of the module, in place, and return the replacements in order."""
-    placed: list[SeededDropout] = []
+    """Replace every dropout layer of the module, in place, and return the replacements in order.
+
+    A layer that stands in several places stays one layer.
+    """
+    placed: dict[nn.Module, SeededDropout] = {}
     for parent in list(module.modules()):
-        for name, child in list(parent.named_children()):
+        for name, child in parent._modules.items():
             if isinstance(child, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
-                layer = SeededDropout(child.p, _DROPPED[type(child)])
-                setattr(parent, name, layer)
-                placed.append(layer)
-    return placed
+                if child not in placed:
+                    placed[child] = SeededDropout(child.p, _DROPPED[type(child)])
+                setattr(parent, name, placed[child])
+    return list(placed.values())

@@ -1,0 +1,38 @@
+"""Networks that use one dropout layer in several places, as many do: they train, with seeded and fresh masks."""
+
+import torch
+from torch import nn
+
+from modescape.core.training.noise import SeededDropout, seed_dropout
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.dropout = nn.Linear(4, 4), nn.Linear(4, 4), nn.Dropout(0.5)
+
+    def forward(self, values):
+        return self.dropout(self.second(self.dropout(self.first(values))))
+
+
+def test_a_layer_called_twice_in_a_step_keeps_both_masks_for_the_gradient():
+    network = Twice()
+    (layer,) = seed_dropout(network)
+    layer.chance = torch.Generator().manual_seed(0)
+    values = torch.ones(6, 4)
+    network(values).sum().backward()
+    chance = torch.Generator().manual_seed(0)
+    layer.chance = chance
+    first, second = (layer.mask((6, 4), values).clone() for _ in range(2))
+    assert not torch.equal(first, second)
+    # d sum / d bias of the second layer is the sum of its mask; of the first, what passes back through both masks
+    assert torch.allclose(network.second.bias.grad, second.sum(0))
+    back = (second @ network.second.weight.detach()) * first
+    assert torch.allclose(network.first.bias.grad, back.sum(0), atol=1e-5)
+
+
+def test_a_layer_that_stands_in_two_places_is_replaced_in_both():
+    shared = nn.Dropout(0.5)
+    network = nn.Sequential(shared, nn.Linear(4, 4), shared)
+    seed_dropout(network)
+    assert [type(layer) for layer in network] == [SeededDropout, nn.Linear, SeededDropout]
