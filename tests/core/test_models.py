@@ -88,9 +88,17 @@ class Broken(nn.Linear):
         return super().forward(values) * torch.nan
 
 
+class InPlace(nn.Linear):
+    def forward(self, values):
+        hidden = super().forward(values).exp()
+        hidden += 1
+        return hidden
+
+
 @pytest.mark.parametrize(
     ("network", "words"),
     [
+        (InPlace(6, 5), "cannot be trained"),
         (nn.Linear(6, 3), r"gives \(4, 3\) for 4 examples, but the data have 5 classes"),
         (nn.Linear(9, 5), r"cannot read examples of shape \(6,\)"),
         (Drops(6, 5), "global generator"),

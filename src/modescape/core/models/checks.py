@@ -37,7 +37,7 @@ def check_network(module: nn.Module, examples: Float[Tensor, "example *shape"], 
         module.train(training)
         before = torch.get_rng_state()
         try:
-            with torch.no_grad():
+            with torch.set_grad_enabled(training):
                 logits = module(examples)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise NetworkError(
@@ -57,4 +57,11 @@ def check_network(module: nn.Module, examples: Float[Tensor, "example *shape"], 
             )
         if not logits.isfinite().all():
             raise NetworkError(f"network {name} gives logits that are not finite at its initialisation")
+    try:
+        logits.sum().backward()
+    except RuntimeError as error:
+        raise NetworkError(
+            f"network {name} cannot be trained: {str(error).splitlines()[0]}; check for operations in place"
+        ) from error
+    module.zero_grad()
     module.eval()
