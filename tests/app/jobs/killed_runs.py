@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import sklearn.manifold  # noqa: F401  (imported once here, not in every fork)
+import torch
 from toy_recipe import RECORD
 
 from modescape.app.executors.abstract import Done, Progressed
@@ -79,8 +80,16 @@ def plans(tasks):
     }
 
 
+def warm_up():
+    """Let torch's optimisers import what they do at their first step, here and not in every fork."""
+    weight = torch.nn.Parameter(torch.zeros(1))
+    weight.grad = torch.ones(1)
+    torch.optim.Adam([weight], fused=True).step()
+
+
 def main(folder):
     """Perform every plan."""
+    warm_up()
     prepared = prepare(validate(RECORD, "toy"), Options(device="cpu", cores=2))
     came_to = {}
     for number, (name, deaths) in enumerate(plans(len(prepared.tasks(["trajectories"]))).items()):

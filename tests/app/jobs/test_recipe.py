@@ -195,6 +195,7 @@ def test_a_date_has_no_place_in_a_recipe():
         ("training.optimiser.name=adamw", "training.optimiser.name", "adamw"),
         ('training.optimiser.name="adamw"', "training.optimiser.name", "adamw"),
         ("title=A title, of words", "title", "A title, of words"),
+        ("title=  A title ", "title", "A title"),
         ("title=a=b", "title", "a=b"),
         ("title=", "title", ""),
         ("trajectories.perplexities=[2.0, 3.0]", "trajectories.perplexities", [2.0, 3.0]),

@@ -20,8 +20,8 @@ STEPS = (
     (os, "fsync"),
     (Path, "replace"),
     (Path, "rename"),
-    (Path, "unlink"),
-    (shutil, "rmtree"),
+    (os, "unlink"),
+    (os, "rmdir"),
 )
 """Everything that a write asks of the system."""
 

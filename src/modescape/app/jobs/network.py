@@ -38,7 +38,7 @@ def load_factory(path: str) -> Callable[..., nn.Module]:
         module = importlib.import_module(module_name)
     except Exception as error:
         raise NetworkError(
-            f"factory {path}: cannot import {module_name}: {type(error).__name__}: {error}; "
+            f"factory {path}: cannot import {module_name}: {type(error).__name__}: {' '.join(str(error).split())}; "
             "check the name, or run from the folder that holds it"
         ) from error
     function: Any = getattr(module, function_name, None)
@@ -50,7 +50,10 @@ def load_factory(path: str) -> Callable[..., nn.Module]:
 
 def factory_digest(path: str) -> str:
     """SHA-256 of the file that defines a factory, so that a run is not continued with another network."""
-    source = inspect.getsourcefile(load_factory(path))
+    function = inspect.unwrap(load_factory(path))
+    owner = inspect.getmodule(function) if inspect.isroutine(function) or inspect.isclass(function) else None
+    # What is no function (a partial, an object) is looked for in the module that the path names.
+    source = inspect.getsourcefile(owner or importlib.import_module(path.partition(":")[0]))
     return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else "unknown"
 
 
@@ -61,7 +64,8 @@ def check(build: Callable[[], nn.Module], choice: NetworkChoice, split: Split, s
             module = build()
     except Exception as error:
         raise NetworkError(
-            f"network {choice.title} cannot be built: {error}; check network.options and that it fits the data"
+            f"network {choice.title} cannot be built: {' '.join(str(error).split())}; "
+            "check network.options and that it fits the data"
         ) from error
     if not isinstance(module, nn.Module):
         raise NetworkError(f"factory {choice.title} returned {type(module).__name__}, expected a torch.nn.Module")

@@ -11,7 +11,7 @@ from modescape.app.executors.abstract import Blocked, FailedTask, Happening
 from modescape.app.executors.serial import SerialExecutor
 from modescape.app.executors.store import RunResults
 from modescape.app.jobs.prepare import OPERATOR_THREADS, WAY, Prepared, machine, versions
-from modescape.app.runs.manifest import digest
+from modescape.app.runs.manifest import Damaged, digest
 from modescape.app.runs.run import Run, free_bytes, open_run
 from modescape.app.runs.tables_file import read_tables, tables_key, write_tables
 from modescape.errors import RunError
@@ -26,7 +26,6 @@ class Outcome:
     """What a run came to."""
 
     root: Path
-    performed: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     tables: dict[str, Mapping[str, Table]] = field(default_factory=dict)
 
@@ -52,7 +51,6 @@ def perform(
             listen(happening)
             if isinstance(happening, FailedTask | Blocked):
                 outcome.failures.setdefault(str(happening.facts["reason"]), happening.task.name)
-        outcome.performed = sum(1 for e in run.journal.events("done"))
         for study in studies:
             outcome.tables[study] = _tables(prepared, study, run, results)
         run.journal.append("ended", {"peak_memory_bytes": peak_memory()})
@@ -63,10 +61,11 @@ def _tables(prepared: Prepared, study: str, run: Run, results: RunResults) -> Ma
     names = [task.name for task in prepared.tasks([study])]
     settings = prepared.recipe.record()[study]
     key = digest(repr((sorted(results.keys[name] for name in names), settings)).encode())
-    if tables_key(run.layout, study) == key:
-        tables = read_tables(run.layout, study)
-        assert tables is not None, "there is a key, so there are tables"
-        return tables
+    try:
+        if tables_key(run.layout, study) == key and (tables := read_tables(run.layout, study)) is not None:
+            return tables
+    except Damaged as error:
+        run.journal.append("damaged", {"study": study, "reason": str(error)})
     made = prepared.recipe.study(study).tables(prepared.recipe.setup, results)
     write_tables(run.layout, study, made, {"key": key, "versions": versions()})
     run.journal.append("tables", {"study": study})

@@ -39,10 +39,10 @@ def check_network(module: nn.Module, examples: Float[Tensor, "example *shape"], 
         try:
             with torch.set_grad_enabled(training):
                 logits = module(examples)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        except Exception as error:  # noqa: BLE001  (whatever somebody's forward pass raises)
             raise NetworkError(
                 f"network {name} cannot read examples of shape {tuple(examples.shape[1:])}: "
-                f"{str(error).splitlines()[0]}; choose a network that fits the data"
+                f"{type(error).__name__}: {' '.join(str(error).split())[:200]}; choose a network that fits the data"
             ) from error
         if not torch.equal(torch.get_rng_state(), before):
             raise NetworkError(
@@ -61,7 +61,7 @@ def check_network(module: nn.Module, examples: Float[Tensor, "example *shape"], 
         logits.sum().backward()
     except RuntimeError as error:
         raise NetworkError(
-            f"network {name} cannot be trained: {str(error).splitlines()[0]}; check for operations in place"
+            f"network {name} cannot be trained: {' '.join(str(error).split())[:200]}; check for operations in place"
         ) from error
     module.zero_grad()
     module.eval()
