@@ -39,7 +39,7 @@ def check_network(module: nn.Module, examples: Float[Tensor, "example *shape"], 
         try:
             with torch.set_grad_enabled(training):
                 logits = module(examples)
-        except Exception as error:  # noqa: BLE001  (whatever somebody's forward pass raises)
+        except Exception as error:
             raise NetworkError(
                 f"network {name} cannot read examples of shape {tuple(examples.shape[1:])}: "
                 f"{type(error).__name__}: {' '.join(str(error).split())[:200]}; choose a network that fits the data"
