@@ -2,6 +2,7 @@ import hashlib
 import struct
 from dataclasses import replace
 
+import jaxtyping
 import pytest
 import torch
 
@@ -39,7 +40,9 @@ def test_label_out_of_range(label: int) -> None:
 
 
 @pytest.mark.parametrize("targets", [[0.0, 1.0, 2.0], [[0], [1], [2]], [True, False, True]])
-def test_targets_are_whole_numbers(targets: list) -> None:
+def test_targets_are_whole_numbers(targets: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As for users: annotations are not checked, so that what is refused is refused by modescape's own words.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(DataError, match=r"split test: targets are \w+ \[3.*expected whole numbers, int64"):
         check(dataset(test=split(3, targets=targets)))
 
