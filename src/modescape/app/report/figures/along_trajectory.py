@@ -117,7 +117,7 @@ def _epoch_ticks(axes: Axes, epochs: np.ndarray, most: int = 7) -> None:
     span = float(epochs[-1]) or 1.0
     step = next(s * 10.0**power for power in range(-3, 9) for s in (1, 2, 5) if span / (s * 10.0**power) < most)
     wanted = np.arange(0.0, span + step / 2, step)
-    places = np.unique([int(np.abs(epochs - epoch).argmin()) for epoch in wanted])
+    places = np.unique([int(np.argmin(np.abs(epochs - epoch))) for epoch in wanted])
     labels = [f"{epochs[place]:.3g}" for place in places]
     axes.set_xticks(places, labels)
     axes.set_yticks(places, labels)
