@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modescape.core.diversity.disagreement import pairwise_per_example
+from modescape.core.diversity.disagreement import normalised_disagreement, pairwise_per_example
 from modescape.core.scores.intervals import bootstrap_means, percentile_interval
 from modescape.core.seeds import generator
 from modescape.studies.trajectories_words import Row, with_sentences
@@ -96,8 +96,7 @@ def _upper(matrix: Tensor, rows: Tensor) -> Tensor:
 def _each_normalised(groups: Mapping[str, Tensor], pairs: Tensor) -> Tensor:
     """Disagreement over the error of the compared member, for every ordered pair; NaN where it makes none."""
     first, second = groups["error"][:, pairs[:, 0]], groups["error"][:, pairs[:, 1]]
-    ratios = torch.cat([groups["between"] / second, groups["between"] / first], dim=1)
-    return torch.where(torch.cat([second, first], dim=1) > 0, ratios, torch.nan)
+    return torch.cat([normalised_disagreement(groups["between"], error) for error in (second, first)], dim=1)
 
 
 class _Writer:

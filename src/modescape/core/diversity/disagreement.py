@@ -38,8 +38,8 @@ def pairwise_per_example(classes: Int[Tensor, "member example"], count: int) -> 
 
 
 def normalised_disagreement(
-    disagreement: Float[Tensor, "reference member"], error: Float[Tensor, " member"]
-) -> Float[Tensor, "reference member"]:
+    disagreement: Float[Tensor, "... member"], error: Float[Tensor, "... member"]
+) -> Float[Tensor, "... member"]:
     """Disagreement with a reference over the error rate of *the member being compared* (the column).
 
     Where that member makes no error at all the ratio has no value: NaN.
