@@ -5,10 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from modescape.core.models.dropout import DROPPED_DIMS
 from modescape.core.settings import require
 from modescape.core.shapes import Float
-
-_DROPPED = {nn.Dropout: 0, nn.Dropout1d: 1, nn.Dropout2d: 2, nn.Dropout3d: 3}
 
 
 class SeededDropout(nn.Module):
@@ -64,6 +63,6 @@ def seed_dropout(module: nn.Module) -> list[SeededDropout]:
         for name, child in parent._modules.items():
             if isinstance(child, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
                 if child not in placed:
-                    placed[child] = SeededDropout(child.p, _DROPPED[type(child)])
+                    placed[child] = SeededDropout(child.p, DROPPED_DIMS[type(child)])
                 setattr(parent, name, placed[child])
     return list(placed.values())

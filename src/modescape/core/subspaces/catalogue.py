@@ -1,0 +1,23 @@
+"""The subspaces by name; to add one, write its file and its line here."""
+
+from modescape.core.subspaces.abstract import Subspace
+from modescape.core.subspaces.activation_dropout import ActivationDropout
+from modescape.core.subspaces.diagonal_gaussian import DiagonalGaussian
+from modescape.core.subspaces.low_rank_gaussian import LowRankGaussian
+from modescape.core.subspaces.random_direction import RandomDirection
+from modescape.core.subspaces.random_pca import RandomPCA
+from modescape.core.subspaces.swag import SWAG
+from modescape.core.subspaces.weight_average import WeightAverage
+from modescape.core.subspaces.weight_dropout import WeightDropout
+
+SUBSPACES: dict[str, type[Subspace]] = {
+    "random_direction": RandomDirection,
+    "weight_dropout": WeightDropout,
+    "activation_dropout": ActivationDropout,
+    "diagonal_gaussian": DiagonalGaussian,
+    "low_rank_gaussian": LowRankGaussian,
+    "random_pca": RandomPCA,
+    "weight_average": WeightAverage,
+    "swag": SWAG,
+}
+"""Name -> the class of its settings."""
