@@ -12,7 +12,7 @@ from modescape.app.cli.progress import progress
 from modescape.app.jobs import recipe as recipes
 from modescape.app.jobs.estimate import estimate
 from modescape.app.jobs.perform import Outcome, perform
-from modescape.app.jobs.prepare import Options, Prepared, prepare
+from modescape.app.jobs.prepare import DECISIVE, Options, Prepared, prepare
 from modescape.app.jobs.report import answers_record, render
 from modescape.app.report.words import duration
 from modescape.app.runs.run import free_bytes
@@ -82,9 +82,13 @@ def go(asked: Asked, only: str | None, dry_run: bool, json: bool) -> None:
 
 
 def default_root(name: str, asked: Asked) -> Path:
-    """``runs/NAME``; with a short digest of what was overridden, so that variants lie side by side."""
+    """``runs/NAME``; with a short digest of what decides about the trained members, so that variants lie side by side.
+
+    Overrides of a study's settings stay in the same run: what was trained there serves them all.
+    """
     folder = Path(os.environ.get("MODESCAPE_RUNS") or "runs")
-    variant = "\n".join([*sorted(asked.all_overrides), asked.factory or ""]).strip()
+    decisive = sorted(o for o in asked.all_overrides if o.partition("=")[0].strip().split(".")[0] in DECISIVE)
+    variant = "\n".join([*decisive, asked.factory or ""]).strip()
     return folder / (f"{name}-{hashlib.sha256(variant.encode()).hexdigest()[:6]}" if variant else name)
 
 

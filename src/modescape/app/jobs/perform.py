@@ -36,9 +36,10 @@ def perform(
     """Perform every task that the run lacks, then write the tables that are missing or stale."""
     tasks = prepared.tasks(studies)
     keys = prepared.keys(tasks)
-    record = {"source": source, "versions": versions(), "machine": machine(prepared.context)}
     outcome = Outcome(root)
-    with open_run(root, prepared.belongs, record) as run:
+    made = {"versions": versions(), "machine": machine(prepared.context)}
+    asked = {"source": source, "settings": prepared.recipe.record()}
+    with open_run(root, prepared.belongs, made, asked) as run:
         origin = {
             "versions": versions(),
             "engine": {"device": prepared.context.device.type, "way": WAY, "operator_threads": OPERATOR_THREADS},
@@ -67,7 +68,7 @@ def _tables(prepared: Prepared, study: str, run: Run, results: RunResults) -> Ma
     except Damaged as error:
         run.journal.append("damaged", {"study": study, "reason": str(error)})
     made = prepared.recipe.study(study).tables(prepared.recipe.setup, results)
-    write_tables(run.layout, study, made, {"key": key, "versions": versions()})
+    write_tables(run.layout, study, made, {"key": key, "versions": versions(), "settings": settings})
     run.journal.append("tables", {"study": study})
     return made
 

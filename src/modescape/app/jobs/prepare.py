@@ -24,6 +24,9 @@ WAY = "side by side, one core each"
 
 OPERATOR_THREADS = 1
 
+DECISIVE = ("seed", "data", "network", "training")
+"""The parts of a recipe that decide about the trained members."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -46,11 +49,14 @@ class Prepared:
 
     @property
     def belongs(self) -> dict[str, Any]:
-        """What must stay the same for a run to be continued."""
+        """What must stay the same for a run to be continued: whatever decides about the trained members.
+
+        Settings of studies may change from one command to the next: each task's key knows those that it depends on.
+        """
         record = self.recipe.record()
-        settings = {name: value for name, value in record.items() if name not in ("title", "description")}
         engine = {"device": self.context.device.type, "way": WAY, "operator_threads": OPERATOR_THREADS}
-        belongs = {"recipe": settings, "data_sha256": self.dataset.digest, "engine": engine}
+        shared = {name: record[name] for name in DECISIVE}
+        belongs = {"recipe": shared, "data_sha256": self.dataset.digest, "engine": engine}
         factory = self.recipe.network.factory
         return belongs | ({"factory_sha256": network.factory_digest(factory)} if factory else {})
 
@@ -67,10 +73,7 @@ class Prepared:
 
     def keys(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Content keys of the tasks. Settings of studies reach them as arguments; all else counts for every task."""
-        belongs = self.belongs
-        shared = ("seed", "data", "network", "training")
-        scope = belongs | {"recipe": {name: belongs["recipe"][name] for name in shared}}
-        return content_keys(tasks, scope)
+        return content_keys(tasks, self.belongs)
 
 
 def cores_available() -> int:

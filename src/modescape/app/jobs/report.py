@@ -10,7 +10,7 @@ from modescape.app.report.record import RunRecord, Timing
 from modescape.app.runs.journal import Journal
 from modescape.app.runs.layout import Layout
 from modescape.app.runs.run import read_identity
-from modescape.app.runs.tables_file import read_tables
+from modescape.app.runs.tables_file import read_tables, tables_settings
 from modescape.errors import RunError
 from modescape.tables import STUDIES, Table
 
@@ -26,8 +26,11 @@ def render(root: Path) -> Path:
 
 def _record(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, Table]]) -> RunRecord:
     source, belongs = identity["source"], identity["belongs"]
-    recipe = belongs["recipe"]
-    journal = Journal(Layout(root).journal)
+    layout, recipe = Layout(root), belongs["recipe"]
+    settings = {name: value for name, value in recipe.items() if name != "seed"}
+    settings |= {study: tables_settings(layout, study) for study in tables}
+    settings |= {"subspaces": drawn} if (drawn := identity["settings"].get("subspaces")) else {}
+    journal = Journal(layout.journal)
     ended = journal.events("ended")
     machine = dict(identity["machine"])
     if ended:
@@ -37,7 +40,7 @@ def _record(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, Ta
         run_name=root.resolve().name,
         command=source["command"],
         description=source["description"],
-        settings={name: value for name, value in recipe.items() if name not in ("seed", "studies")},
+        settings=settings,
         versions=identity["versions"],
         machine=machine,
         seeds={

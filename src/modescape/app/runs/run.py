@@ -72,10 +72,13 @@ def _could_become_run(root: Path) -> bool:
 
 
 @contextmanager
-def open_run(root: Path, belongs: Mapping[str, Any], record: Mapping[str, Any]) -> Iterator[Run]:
+def open_run(
+    root: Path, belongs: Mapping[str, Any], made: Mapping[str, Any], asked: Mapping[str, Any] | None = None
+) -> Iterator[Run]:
     """Open a run for writing, or make it; what killed writes left is swept away.
 
-    ``belongs`` is what must be equal for the directory to be continued. Raises ``RunError`` if another process fills
+    ``belongs`` is what must be equal for the directory to be continued, ``made`` says how it was begun, ``asked`` what
+    it was last asked for. Raises ``RunError`` if another process fills
     it, if it belongs to something else, or if the folder holds other things.
     """
     layout = Layout(root)
@@ -100,8 +103,10 @@ def open_run(root: Path, belongs: Mapping[str, Any], record: Mapping[str, Any]) 
                     "choose another place with --out, or delete it"
                 )
         sweep(root)
-        if not is_run(root):
-            write_json(layout.identity, {"schema": SCHEMA, "belongs": belongs, **record})
+        identity = read_identity(root) if is_run(root) else {"schema": SCHEMA, "belongs": belongs, **made}
+        latest = identity | dict(asked or {})
+        if not is_run(root) or latest != identity:
+            write_json(layout.identity, latest)
         yield Run(layout)
     finally:
         lock.release()

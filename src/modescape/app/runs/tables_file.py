@@ -68,3 +68,9 @@ def tables_key(layout: Layout, study: str) -> str | None:
     """Which results a study's tables were made from; None if there are no tables."""
     manifest = read_manifest(layout.tables(study))
     return None if manifest is None else str(manifest.record.get("key"))
+
+
+def tables_settings(layout: Layout, study: str) -> dict[str, Any]:
+    """The study's settings when its tables were made; empty if there are no tables."""
+    manifest = read_manifest(layout.tables(study))
+    return {} if manifest is None else dict(manifest.record.get("settings", {}))
