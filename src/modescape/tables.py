@@ -157,7 +157,10 @@ ANSWERS = Schema(
         Column("quantity", "text", "what was measured"),
         Column("value", "float", "its mean over pairs or members"),
         Column(
-            "low", "float", "lower end of the 95% bootstrap interval over examples; NaN where examples play no part"
+            "low",
+            "float",
+            "lower end of the 95% bootstrap interval over examples (diversity_accuracy: over solutions as well); NaN "
+            "where examples play no part",
         ),
         Column("high", "float", "upper end of that interval"),
         Column("least", "float", "smallest value over the pairs or members"),
@@ -167,8 +170,134 @@ ANSWERS = Schema(
     ),
 )
 
+_ORIGIN = Column("origin", "int", "number of the base solution that it is compared with or drawn around")
+_KIND = Column("kind", "text", "name of the subspace, or base, trajectory (late checkpoints), independent (solutions)")
+
+PLANE = Schema(
+    "plane",
+    "every network on the diversity-accuracy plane of each base solution",
+    (
+        _KIND,
+        _ORIGIN,
+        Column("number", "int", "which draw of the cloud, which checkpoint, or which solution"),
+        Column("scale", "float", "scale at which it was drawn; NaN where nothing was"),
+        Column("accuracy", "float", "fraction of examples whose predicted class is the target"),
+        Column("disagreement", "float", "fraction of examples on which its class differs from the base's"),
+        Column("normalised_disagreement", "float", "disagreement over its own error rate; NaN if it makes no error"),
+        Column("nll", "float", "mean negative log-likelihood", "nats"),
+        Column("kl_from_base", "float", "mean Kullback-Leibler divergence KL(base || it)", "nats"),
+        Column("kl_to_base", "float", "mean Kullback-Leibler divergence KL(it || base)", "nats"),
+        Column("jensen_shannon", "float", "mean Jensen-Shannon divergence between it and the base", "nats"),
+        Column("total_variation", "float", "mean total variation between its probabilities and the base's"),
+    ),
+)
+
+CURVES = Schema(
+    "curves",
+    "the limit curves of each base's plane, and the fitted curve of each cloud",
+    (
+        Column("curve", "text", "upper, lower, or the name of the subspace that a curve was fitted to"),
+        _ORIGIN,
+        Column("accuracy", "float", "abscissa"),
+        Column("normalised_disagreement", "float", "ordinate"),
+    ),
+)
+
+EXPONENTS = Schema(
+    "exponents",
+    "the exponent of the curve nearest to each cloud: 1 is the lower limit, the smaller the more diverse",
+    (
+        Column("subspace", "text", "name of the subspace"),
+        _ORIGIN,
+        Column("exponent", "float", "least-squares exponent; NaN for a cloud that never leaves the base"),
+        Column("low", "float", "lower end of its 95% bootstrap interval over examples"),
+        Column("high", "float", "upper end of that interval"),
+        Column("count", "int", "members in the cloud"),
+    ),
+)
+
+ENSEMBLES = Schema(
+    "ensembles",
+    "ensembles drawn at each subspace's own scale, beside independent solutions and late checkpoints",
+    (
+        _KIND,
+        _ORIGIN,
+        Column("asked", "int", "members asked for"),
+        Column("tried", "int", "members drawn"),
+        Column("kept", "int", "members that passed the validation score, or all"),
+        Column("jensen_shannon", "float", "entropy of the mean prediction minus mean entropy of the members", "nats"),
+        Column("low", "float", "lower end of its 95% bootstrap interval over examples", "nats"),
+        Column("high", "float", "upper end of that interval", "nats"),
+        Column("accuracy", "float", "accuracy of the ensemble"),
+    ),
+)
+
+_SUBSPACE = Column("subspace", "text", "subspace whose members are embedded together with the trajectories")
+
+SUBSPACE_EMBEDDING = Schema(
+    "embedding",
+    "predictions of checkpoints and of drawn members as points of a plane, one embedding for each subspace",
+    (
+        _SUBSPACE,
+        Column("method", "text", "how predictions were embedded: tsne, pca or mds"),
+        _SEED,
+        Column("perplexity", "float", "perplexity of t-SNE; NaN for the others"),
+        _MEMBER,
+        Column("drawn", "flag", "whether it was drawn from the subspace; otherwise a checkpoint of the trajectory"),
+        Column("number", "int", "position in the trajectory (0 is the initialisation), or which draw"),
+        Column("x", "float", "first coordinate"),
+        Column("y", "float", "second coordinate"),
+    ),
+)
+
+SUBSPACE_EMBEDDING_QUALITY = Schema(
+    "embedding_quality",
+    "how far each embedding can be trusted, and whether drawn members stay with their trajectory",
+    (
+        _SUBSPACE,
+        Column("method", "text", "how predictions were embedded: tsne, pca or mds"),
+        _SEED,
+        Column("perplexity", "float", "perplexity of t-SNE; NaN for the others"),
+        Column("divergence", "float", "Kullback-Leibler divergence that t-SNE ended with; NaN for the others", "nats"),
+        Column("explained", "float", "fraction of the variance that pca keeps; NaN for the others"),
+        Column("stress", "float", "normalised stress (Kruskal's stress-1) of mds; NaN for the others"),
+        Column("purity", "float", "fraction of all points whose nearest neighbour is of the same trajectory"),
+        Column("purity_drawn", "float", "the same among the drawn members, whose neighbour may be any point"),
+    ),
+)
+
+DRAWN = Schema(
+    "drawn",
+    "the members drawn for the embeddings",
+    (
+        _SUBSPACE,
+        _MEMBER,
+        Column("asked", "int", "members asked for"),
+        Column("tried", "int", "members drawn"),
+        Column("kept", "int", "members that passed the validation score, or all"),
+        Column(
+            "purity_predictions",
+            "float",
+            "fraction of them whose nearest neighbour among all predictions, before "
+            "any embedding, is of the same trajectory",
+        ),
+    ),
+)
+
 TRAJECTORIES = {schema.name: schema for schema in (ANSWERS, MEMBERS, CHECKPOINTS, PAIRS, EMBEDDING, EMBEDDING_QUALITY)}
 """The tables of the study ``trajectories``."""
 
-STUDIES = {"trajectories": TRAJECTORIES}
+DIVERSITY_ACCURACY = {schema.name: schema for schema in (ANSWERS, MEMBERS, PLANE, CURVES, EXPONENTS, ENSEMBLES)}
+"""The tables of the study ``diversity_accuracy``."""
+
+SUBSPACES = {
+    schema.name: schema for schema in (ANSWERS, MEMBERS, SUBSPACE_EMBEDDING, SUBSPACE_EMBEDDING_QUALITY, DRAWN)
+}
+"""The tables of the study ``subspace_embedding``."""
+
+STUDIES = {
+    "trajectories": TRAJECTORIES,
+    "diversity_accuracy": DIVERSITY_ACCURACY,
+    "subspace_embedding": SUBSPACES,
+}
 """The tables of every study, by the study's name."""

@@ -40,6 +40,12 @@ class Context:
     cores: int
 
     @property
+    def steps(self) -> int:
+        """Optimiser steps of a whole training."""
+        training = self.setup.training
+        return Sizes({"train": len(self.splits["train"])}, training.batch).steps_per_epoch * training.epochs
+
+    @property
     def device(self) -> torch.device:
         """Where the data are, and so the work."""
         return self.splits["train"].inputs.device
@@ -126,10 +132,11 @@ class Study(ABC):
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much data there is: what a plan of tasks needs to know without the data."""
+    """How much data there is, and what kind of network: what a plan of tasks needs to know without either."""
 
     examples: Mapping[str, int]
     batch: int
+    dropout: bool = False
 
     @property
     def steps_per_epoch(self) -> int:

@@ -1,6 +1,12 @@
 """The studies by name; to add one, write its file and its line here."""
 
 from modescape.studies.abstract import Study
+from modescape.studies.diversity_accuracy import DiversityAccuracy
+from modescape.studies.subspace_embedding import SubspaceEmbedding
 from modescape.studies.trajectories import Trajectories
 
-STUDIES: dict[str, type[Study]] = {"trajectories": Trajectories}
+STUDIES: dict[str, type[Study]] = {
+    "trajectories": Trajectories,
+    "diversity_accuracy": DiversityAccuracy,
+    "subspace_embedding": SubspaceEmbedding,
+}

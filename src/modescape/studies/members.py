@@ -1,18 +1,20 @@
 """Tasks that several studies share: train the members, predict along their trajectories."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from modescape.core.engine.side_by_side import Advanced, Event, Failed, Finished, side_by_side
+from modescape.core.engine.side_by_side import Event, Finished, side_by_side
 from modescape.core.predictions import predict
 from modescape.core.seeds import global_generator
 from modescape.core.training.loop import Plan, Segment, State, initial_state, seed_path, train
 from modescape.core.weights import Trajectory, Weights, stack
+from modescape.errors import MemberFailed
 from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Task
 from modescape.studies.setup import Setup
+from modescape.tables import MEMBERS, Table, from_rows
 
 
 def plan_of(context: Context) -> Plan:
@@ -131,21 +133,25 @@ def prediction_name(member: int, split: str) -> str:
     return f"predict/member/{member}/{split}"
 
 
-def prediction_tasks(setup: Setup, sizes: Sizes, split: str) -> list[Task]:
-    """Predictions of every trajectory on a split."""
+def checkpoint_count(setup: Setup, sizes: Sizes) -> int:
+    """Checkpoints of one trajectory, the initialisation included."""
     training = setup.training
     every = training.checkpoints.every * (sizes.steps_per_epoch if training.checkpoints.unit == "epoch" else 1)
-    count = 1 + -(-sizes.steps_per_epoch * training.epochs // every)
+    return 1 + -(-sizes.steps_per_epoch * training.epochs // every)
+
+
+def prediction_tasks(setup: Setup, sizes: Sizes, split: str) -> list[Task]:
+    """Predictions of every trajectory on a split."""
     return [
         Task(
             prediction_name(member, split),
             predict_members,
             {"member": member, "split": split},
             {name: name for name in segments(setup, member)},
-            weight=count,
+            weight=checkpoint_count(setup, sizes),
             unit="checkpoints",
         )
-        for member in range(training.members)
+        for member in range(setup.training.members)
     ]
 
 
@@ -161,18 +167,60 @@ def losses(parts: Sequence[Result]) -> list[float]:
     return [torch.nan if loss is None else loss for part in parts for loss in part.facts["losses"]]
 
 
-def done_members(setup: Setup, results: Results) -> list[int]:
-    """Members whose training came to its end."""
-    return [m for m in range(setup.training.members) if results.failure(segments(setup, m)[-1]) is None]
+def own_parts(job: Job, member: int) -> list[Result]:
+    """What a member's training gave, from a job that has it among its inputs."""
+    return [read() for name, read in job.inputs.items() if name.startswith(f"train/member/{member}/")]
 
 
-def single(context: Context, jobs: Sequence[Job], compute: Any) -> Iterator[Event[Result]]:
-    """Perform jobs one after another with a plain function of context and job."""
-    for index, job in enumerate(jobs):
-        try:
-            result = compute(context, job)
-        except Exception as error:  # noqa: BLE001  (handed to the executor as data, who decides)
-            yield Failed(index, error)
-        else:
-            yield Advanced(index, 1)
-            yield Finished(index, result)
+def logits_of(job: Job, member: int, split: str) -> Tensor:
+    """Logits [checkpoint, example, class] of a member's trajectory, from a job that has them among its inputs."""
+    return job.inputs[prediction_name(member, split)]().files["predictions"]["logits"]
+
+
+def comparable(job: Job, split: str) -> list[int]:
+    """Members that were trained and predicted to the end. Raises ``MemberFailed`` if no two are left to compare."""
+    members: list[int] = job.arguments["members"]
+    left = [m for m in members if prediction_name(m, split) in job.inputs]
+    if len(left) < 2:
+        raise MemberFailed(
+            f"{len(left)} of {len(members)} members came to the end, and it takes two to compare", step=0
+        )
+    return left
+
+
+def first_failure(setup: Setup, results: Results, task: str) -> MemberFailed:
+    """Why a study has nothing to tell: the reason of its task, and of the first member that failed."""
+    failed = [results.failure(segments(setup, m)[-1]) for m in range(setup.training.members)]
+    first = next((failure for failure in failed if failure is not None), None)
+    own = results.failure(task) or first
+    assert own is not None, "a task without a result failed or was blocked"
+    return MemberFailed(f"{own['reason']}; {first['reason']}" if first else str(own["reason"]), own["step"])
+
+
+def each_alone(
+    context: Context, jobs: Sequence[Job], compute: Callable[[Context, Job], Result]
+) -> Iterator[Event[Result]]:
+    """Perform jobs with a plain function of context and job, a core each."""
+
+    def work(job: Job) -> Generator[int, None, Result]:
+        result = compute(context, job)
+        yield 1
+        return result
+
+    return side_by_side([work(job) for job in jobs], context.cores)
+
+
+def members_table(setup: Setup, results: Results, steps: int) -> Table:
+    """What became of each member; ``steps`` are those of a whole training."""
+    rows = []
+    for member in range(setup.training.members):
+        failure = results.failure(segments(setup, member)[-1])
+        rows.append(
+            {
+                "member": member,
+                "status": "failed" if failure else "done",
+                "step": failure["step"] if failure else steps,
+                "reason": failure["reason"] if failure else "",
+            }
+        )
+    return from_rows(MEMBERS, rows)

@@ -1,10 +1,13 @@
 """What every study starts from: the data, the network, the training and the root seed."""
 
 from dataclasses import field
+from typing import Any
 
 from modescape.core.models.catalogue import NETWORKS
 from modescape.core.settings import require, settings
 from modescape.core.splits import ScalingKind
+from modescape.core.subspaces.abstract import Subspace
+from modescape.core.subspaces.catalogue import SUBSPACES
 from modescape.core.training.settings import Training
 
 
@@ -53,6 +56,13 @@ class NetworkChoice:
         return self.name or self.factory or ""
 
 
+_DEFAULTS = {name: kind() for name, kind in SUBSPACES.items()}
+SubspaceSettings: Any = settings(
+    type("SubspaceSettings", (), {"__module__": __name__, "__annotations__": dict(SUBSPACES), **_DEFAULTS})
+)
+"""The settings of every subspace, a field each by its name in the catalogue, with the paper's values by default."""
+
+
 @settings
 class Setup:
     """The part of a recipe that all of its studies share."""
@@ -60,7 +70,13 @@ class Setup:
     data: DataChoice
     network: NetworkChoice
     training: Training
+    subspaces: SubspaceSettings = SubspaceSettings()
     seed: int = 0
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**63, f"seed must lie in [0, 2**63), got {self.seed}")
+
+    def subspace(self, name: str) -> Subspace:
+        """A subspace with its settings."""
+        found: Subspace = getattr(self.subspaces, name)
+        return found

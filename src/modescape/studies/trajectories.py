@@ -21,50 +21,34 @@ from modescape.core.weights import cosine, inner_products, stack
 from modescape.errors import MemberFailed
 from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task
 from modescape.studies.members import (
-    done_members,
+    comparable,
+    each_alone,
+    first_failure,
+    logits_of,
     losses,
-    prediction_name,
+    members_table,
+    own_parts,
     prediction_tasks,
     scratch,
     segments,
-    single,
     training_tasks,
     trajectory,
 )
 from modescape.studies.setup import Setup
 from modescape.studies.trajectories_answers import Compared, answers
-from modescape.tables import CHECKPOINTS, EMBEDDING, EMBEDDING_QUALITY, MEMBERS, PAIRS, Table, from_rows
-
-
-def _parts(job: Job, member: int) -> list[Result]:
-    return [read() for name, read in job.inputs.items() if name.startswith(f"train/member/{member}/")]
-
-
-def _logits(job: Job, member: int, split: str) -> Tensor:
-    return job.inputs[prediction_name(member, split)]().files["predictions"]["logits"]
-
-
-def _members(job: Job, split: str) -> list[int]:
-    """Members that were trained and predicted to the end. Raises ``MemberFailed`` if no two are left to compare."""
-    members: list[int] = job.arguments["members"]
-    left = [m for m in members if prediction_name(m, split) in job.inputs]
-    if len(left) < 2:
-        raise MemberFailed(
-            f"{len(left)} of {len(members)} members came to the end, and it takes two to compare", step=0
-        )
-    return left
+from modescape.tables import CHECKPOINTS, EMBEDDING, EMBEDDING_QUALITY, PAIRS, Table, from_rows
 
 
 def compare_checkpoints(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
     """Similarity, disagreement and scores of all checkpoints of all trajectories."""
-    return single(context, jobs, _compare)
+    return each_alone(context, jobs, _compare)
 
 
 def _compare(context: Context, job: Job) -> Result:
     split = job.arguments["split"]
-    members = _members(job, split)
+    members = comparable(job, split)
     targets = context.splits[split].targets.cpu()
-    parts = {m: _parts(job, m) for m in members}
+    parts = {m: own_parts(job, m) for m in members}
     trajectories = [trajectory(parts[m], m) for m in members]
     weights = stack([t.weights for t in trajectories])
     gram = inner_products(weights)
@@ -73,7 +57,7 @@ def _compare(context: Context, job: Job) -> Result:
     plain = cosine(inner_products(weights, without=norms)) if norms else similarity.clone()
     classes, scores, solutions = [], [], []
     for member in members:
-        logits = _logits(job, member, split)
+        logits = logits_of(job, member, split)
         classes.append(logits.argmax(dim=-1))
         scores.append(torch.stack([accuracy(classes[-1], targets), nll(logits, targets)]))
         solutions.append(logits[-1])
@@ -102,20 +86,20 @@ def _compare(context: Context, job: Job) -> Result:
 
 def reduce_predictions(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
     """All checkpoints' predicted probabilities in as many dimensions as there are checkpoints, distances kept."""
-    return single(context, jobs, _reduce)
+    return each_alone(context, jobs, _reduce)
 
 
 def _reduce(context: Context, job: Job) -> Result:
     split = job.arguments["split"]
-    members = _members(job, split)
-    rows = [_logits(job, m, split).softmax(dim=-1).flatten(1) for m in members]
+    members = comparable(job, split)
+    rows = [logits_of(job, m, split).softmax(dim=-1).flatten(1) for m in members]
     origins = torch.tensor([m for m, row in zip(members, rows, strict=True) for _ in row])
     return Result({"reduced": {"points": isometric(torch.cat(rows)), "member": origins}}, {"members": members})
 
 
 def embed_predictions(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
     """Points of a plane for the reduced predictions, by one method with one seed."""
-    return single(context, jobs, _embed)
+    return each_alone(context, jobs, _embed)
 
 
 def _embed(context: Context, job: Job) -> Result:
@@ -201,9 +185,7 @@ class Trajectories(Study):
         """Members, checkpoints, pairs, embeddings with their quality, and the answers."""
         compared = results.read("compare")
         if compared is None:
-            failed = [results.failure(segments(setup, m)[-1]) for m in range(setup.training.members)]
-            first = next(failure for failure in failed if failure is not None)
-            raise MemberFailed(f"{(results.failure('compare') or first)['reason']}; {first['reason']}", first["step"])
+            raise first_failure(setup, results, "compare")
         tensors, facts = compared.files["compared"], compared.facts
         quality, points = self._embeddings(results, tensors)
         view = Compared(tensors, facts["has_norm"], facts["classes"], facts["split"], facts["steps_per_epoch"])
@@ -211,7 +193,7 @@ class Trajectories(Study):
         drawn = [row for row in quality.rows() if row["method"] == "tsne"] or quality.rows()
         return {
             "answers": answers(view, [row["purity_second_half"] for row in drawn], setup.seed, self.draws),
-            "members": _members_table(setup, results, facts["steps_per_epoch"]),
+            "members": members_table(setup, results, facts["steps_per_epoch"] * setup.training.epochs),
             "checkpoints": _checkpoints_table(tensors, facts["steps_per_epoch"]),
             "pairs": _pairs_table(tensors),
             "embedding": points,
@@ -234,22 +216,6 @@ class Trajectories(Study):
             )
             points += [picture.columns | {"member": m, "checkpoint": c, "x": x, "y": y} for m, c, (x, y) in rows]
         return from_rows(EMBEDDING_QUALITY, quality), from_rows(EMBEDDING, points)
-
-
-def _members_table(setup: Setup, results: Results, steps_per_epoch: int) -> Table:
-    done = set(done_members(setup, results))
-    rows = []
-    for member in range(setup.training.members):
-        failure = results.failure(segments(setup, member)[-1]) or {"step": steps_per_epoch * setup.training.epochs}
-        rows.append(
-            {
-                "member": member,
-                "status": "done" if member in done else "failed",
-                "step": failure["step"],
-                "reason": failure.get("reason", ""),
-            }
-        )
-    return from_rows(MEMBERS, rows)
 
 
 def _checkpoints_table(tensors: Mapping[str, Tensor], steps_per_epoch: int) -> Table:

@@ -11,7 +11,8 @@ from torch import Tensor
 from modescape.core.diversity.disagreement import normalised_disagreement, pairwise_per_example
 from modescape.core.scores.intervals import bootstrap_means, percentile_interval
 from modescape.core.seeds import generator
-from modescape.studies.trajectories_words import Row, with_sentences
+from modescape.studies.trajectories_words import with_sentences
+from modescape.studies.words import Row
 from modescape.tables import ANSWERS, Table, from_rows
 
 Statistic = Callable[[Mapping[str, Tensor]], Tensor]

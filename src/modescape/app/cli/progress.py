@@ -16,7 +16,14 @@ from modescape.app.report.words import duration
 from modescape.studies.abstract import Task
 
 QUIET_SECONDS = 10.0
-NAMES = {"train": "training", "predict": "predicting", "compare": "comparing", "embed": "embedding"}
+NAMES = {
+    "train": "training",
+    "predict": "predicting",
+    "draw": "drawing",
+    "compare": "comparing",
+    "measure": "measuring",
+    "embed": "embedding",
+}
 
 
 class _Rate(ProgressColumn):

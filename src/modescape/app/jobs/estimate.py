@@ -12,7 +12,7 @@ from modescape.core.predictions import CHUNK, predict
 from modescape.core.splits import Split
 from modescape.core.training.loop import initial_state, train
 from modescape.core.weights import stack
-from modescape.studies.abstract import Task
+from modescape.studies.abstract import Sizes, Task
 from modescape.studies.members import plan_of, scratch
 
 PROBE_SECONDS = 3.0
@@ -52,6 +52,12 @@ def _rate(events: Iterator[Any]) -> float:
         events.close()  # type: ignore[attr-defined]
 
 
+def _looked_at(task: Task, sizes: Sizes) -> int:
+    """Examples that each member drawn by this task predicts."""
+    available = sizes.examples[task.arguments["split"]]
+    return min(task.arguments["examples"] or available, available)
+
+
 def estimate(prepared: Prepared, tasks: list[Task]) -> Estimate:
     """Time training and prediction on this machine for a few seconds each; nothing is written."""
     context = prepared.context
@@ -69,7 +75,8 @@ def estimate(prepared: Prepared, tasks: list[Task]) -> Estimate:
     predicting = _rate(side_by_side(work, context.cores)) * len(few)
     images = sum(task.weight for task in tasks if task.unit == "images")
     checkpoints = sum(task.weight for task in tasks if task.unit == "checkpoints")
-    predicted = checkpoints * prepared.sizes.examples.get("test", 0)
+    drawn = sum(task.weight * _looked_at(task, prepared.sizes) for task in tasks if task.unit == "members")
+    predicted = checkpoints * prepared.sizes.examples.get("test", 0) + drawn
     # All checkpoints and all predictions are in memory together while they are compared.
     held = checkpoints * (prepared.parameters * 4 + prepared.sizes.examples.get("test", 0) * context.classes * 8)
     return Estimate(

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import nn
 
 from modescape.core.models.catalogue import NETWORKS
 from modescape.core.models.checks import check_network
+from modescape.core.models.dropout import has_dropout
 from modescape.core.seeds import generator, global_generator
 from modescape.core.splits import Scaling, Split
 from modescape.core.training.noise import seed_dropout
@@ -57,8 +59,16 @@ def factory_digest(path: str) -> str:
     return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else "unknown"
 
 
-def check(build: Callable[[], nn.Module], choice: NetworkChoice, split: Split, scaling: Scaling, classes: int) -> int:
-    """Build one network and try it on a few examples; returns its number of parameters. Raises ``NetworkError``."""
+@dataclass(frozen=True)
+class Facts:
+    """What a plan must know of a network: its number of parameters, and whether it has dropout."""
+
+    parameters: int
+    dropout: bool
+
+
+def check(build: Callable[[], nn.Module], choice: NetworkChoice, split: Split, scaling: Scaling, classes: int) -> Facts:
+    """Build one network and try it on a few examples. Raises ``NetworkError``."""
     try:
         with global_generator(0, "check"):
             module = build()
@@ -69,9 +79,10 @@ def check(build: Callable[[], nn.Module], choice: NetworkChoice, split: Split, s
         ) from error
     if not isinstance(module, nn.Module):
         raise NetworkError(f"factory {choice.title} returned {type(module).__name__}, expected a torch.nn.Module")
+    dropout = has_dropout(module)
     for layer in seed_dropout(module):
         layer.chance = generator(0, "check")
     check_network(module, scaling(split.inputs[:4].cpu()), classes, choice.title)
     if any(parameter.dtype != torch.float32 for parameter in module.parameters()):
         raise NetworkError(f"network {choice.title} has parameters that are not float32; modescape trains in float32")
-    return sum(parameter.numel() for parameter in module.parameters())
+    return Facts(sum(parameter.numel() for parameter in module.parameters()), dropout)

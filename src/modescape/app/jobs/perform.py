@@ -79,7 +79,9 @@ def disk_needed(prepared: Prepared, tasks: Sequence[Task]) -> int:
     checkpoints = sum(task.weight for task in tasks if task.unit == "checkpoints")
     largest = max(prepared.sizes.examples.values())
     predictions = checkpoints * largest * prepared.context.classes * 4
-    return checkpoints * weights + 6 * weights * prepared.recipe.training.members + predictions + 2**24
+    # At most the probabilities of a drawn member are kept, on average over the purposes far less.
+    drawn = sum(task.weight for task in tasks if task.unit == "members") * largest * 8
+    return checkpoints * weights + 6 * weights * prepared.recipe.training.members + predictions + drawn + 2**24
 
 
 def _check_space(prepared: Prepared, tasks: Sequence[Task], root: Path) -> None:

@@ -108,7 +108,7 @@ def prepare(recipe: Recipe, options: Options) -> Prepared:
     train = dataset.splits["train"]
     scaling = scaling_of(choice.scaling, train.inputs)
     build = network.builder(recipe.network, tuple(train.inputs.shape[1:]), classes)
-    parameters = network.check(build, recipe.network, train, scaling, classes)
+    facts = network.check(build, recipe.network, train, scaling, classes)
     if recipe.training.augmentation != "none" and train.inputs.ndim != 4:
         raise SettingsError(
             f"training.augmentation = {recipe.training.augmentation} needs images; {choice.name} has none"
@@ -116,8 +116,8 @@ def prepare(recipe: Recipe, options: Options) -> Prepared:
     cores = 1 if device.type == "cuda" else (options.cores or cores_available())
     splits = {n: Split(s.inputs.to(device), s.targets.to(device)) for n, s in dataset.splits.items()}
     context = Context(recipe.setup, splits, scaling.to(device), classes, build, cores)
-    sizes = Sizes({name: len(split) for name, split in splits.items()}, recipe.training.batch)
-    return Prepared(recipe, dataset, context, sizes, parameters)
+    sizes = Sizes({name: len(split) for name, split in splits.items()}, recipe.training.batch, facts.dropout)
+    return Prepared(recipe, dataset, context, sizes, facts.parameters)
 
 
 def versions() -> dict[str, str]:

@@ -16,7 +16,9 @@ from modescape.core.training.settings import Training
 from modescape.errors import SettingsError
 from modescape.studies.abstract import Study
 from modescape.studies.catalogue import STUDIES
-from modescape.studies.setup import DataChoice, NetworkChoice, Setup
+from modescape.studies.diversity_accuracy import DiversityAccuracy
+from modescape.studies.setup import DataChoice, NetworkChoice, Setup, SubspaceSettings
+from modescape.studies.subspace_embedding import SubspaceEmbedding
 from modescape.studies.trajectories import Trajectories
 
 DEFAULT = "digits"
@@ -34,7 +36,10 @@ class Recipe:
     data: DataChoice
     network: NetworkChoice
     training: Training
+    subspaces: SubspaceSettings = SubspaceSettings()
     trajectories: Trajectories = Trajectories()
+    diversity_accuracy: DiversityAccuracy = DiversityAccuracy()
+    subspace_embedding: SubspaceEmbedding = SubspaceEmbedding()
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.studies if name not in STUDIES]
@@ -46,7 +51,13 @@ class Recipe:
     @property
     def setup(self) -> Setup:
         """What all studies share."""
-        return Setup(data=self.data, network=self.network, training=self.training, seed=self.seed)
+        return Setup(
+            data=self.data,
+            network=self.network,
+            training=self.training,
+            subspaces=self.subspaces,
+            seed=self.seed,
+        )
 
     def study(self, name: str) -> Study:
         """A study with its settings."""

@@ -1,5 +1,6 @@
-"""Predictions as points of a plane: an exact isometric reduction, then PCA or t-SNE; and how pure the picture is."""
+"""Predictions as points of a plane: an exact isometric reduction, then PCA, t-SNE or MDS; and how pure it is."""
 
+import inspect
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +35,13 @@ class Embedding:
     """Points of a plane, and what the method says of its own fit (NaN where it says nothing).
 
     ``divergence`` is the Kullback-Leibler divergence that t-SNE ended with, in nats; ``explained`` the fraction of the
-    variance that two principal axes keep.
+    variance that two principal axes keep; ``stress`` the normalised stress of MDS (Kruskal's stress-1, 0 is exact).
     """
 
     points: Float[Tensor, "point 2"]
-    divergence: float
-    explained: float
+    divergence: float = torch.nan
+    explained: float = torch.nan
+    stress: float = torch.nan
 
 
 def pca(reduced: Float[Tensor, "point axis"]) -> Embedding:
@@ -48,7 +50,7 @@ def pca(reduced: Float[Tensor, "point axis"]) -> Embedding:
     plane = torch.zeros(len(reduced), 2, dtype=reduced.dtype)
     plane[:, : min(2, reduced.shape[1])] = reduced[:, :2]
     total = float(variance.sum())
-    return Embedding(plane, torch.nan, float(variance[:2].sum()) / total if total > 0 else 1.0)
+    return Embedding(plane, explained=float(variance[:2].sum()) / total if total > 0 else 1.0)
 
 
 def tsne(reduced: Float[Tensor, "point axis"], perplexity: float, seed: int) -> Embedding:
@@ -63,13 +65,36 @@ def tsne(reduced: Float[Tensor, "point axis"], perplexity: float, seed: int) -> 
     )
     method = TSNE(2, perplexity=perplexity, init="random", random_state=seed, n_jobs=1)
     points = method.fit_transform(reduced.to(torch.float32).numpy())
-    return Embedding(torch.from_numpy(points.astype(np.float64)), float(method.kl_divergence_), torch.nan)
+    return Embedding(torch.from_numpy(points.astype(np.float64)), divergence=float(method.kl_divergence_))
 
 
-def nearest_neighbour_purity(points: Float[Tensor, "point 2"], labels: Int[Tensor, " point"]) -> float:
-    """Fraction of points whose nearest other point has the same label. Needs at least two points."""
+def mds(reduced: Float[Tensor, "point axis"], seed: int) -> Embedding:
+    """scikit-learn's metric multidimensional scaling (SMACOF) of reduced points, from one seeded random start."""
+    from sklearn.manifold import MDS
+
+    # The start was random before there was a choice; later versions warn that it will change.
+    known = inspect.signature(MDS.__init__).parameters
+    start = {"init": "random"} if "init" in known else {}
+    method = MDS(2, n_init=1, random_state=seed, normalized_stress="auto", **start)
+    # Reduced points are centred, so the last axis is empty; without it the matrix is not square, which the library takes
+    # for a table of distances and warns of.
+    points = torch.from_numpy(method.fit_transform(reduced[:, :-1].double().numpy()).astype(np.float64))
+    wanted = torch.pdist(reduced.double())
+    missed = (torch.pdist(points) - wanted).square().sum()
+    total = wanted.square().sum()
+    return Embedding(points, stress=float((missed / total).sqrt()) if total > 0 else 0.0)
+
+
+def nearest_neighbour_purity(
+    points: Float[Tensor, "point dimension"], labels: Int[Tensor, " point"], rows: Int[Tensor, " row"] | None = None
+) -> float:
+    """Fraction of points, or of those in ``rows``, whose nearest other point has the same label.
+
+    The neighbour may be any point. Needs at least two points.
+    """
     require(len(points) >= 2, f"purity needs at least two points, got {len(points)}")
-    wide = points.double()
-    distance = (wide[:, None] - wide[None]).square().sum(dim=-1)
+    # The plain way, not by products: close points far from the origin would swap neighbours by rounding.
+    distance = torch.cdist(points.double(), points.double(), compute_mode="donot_use_mm_for_euclid_dist")
     distance.fill_diagonal_(torch.inf)
-    return float((labels[distance.argmin(dim=1)] == labels).double().mean())
+    same = labels[distance.argmin(dim=1)] == labels
+    return float((same if rows is None else same[rows]).double().mean())

@@ -1,0 +1,196 @@
+"""Draw members from subspaces around trained solutions and predict with them, one at a time."""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modescape.core.engine.side_by_side import Event, side_by_side
+from modescape.core.models.batch_norm import has_batch_norm
+from modescape.core.models.dropout import hold_dropout
+from modescape.core.predictions import placed, predict_all, scaled_chunks
+from modescape.core.scores.accuracy import accuracy
+from modescape.core.seeds import generator
+from modescape.core.settings import require
+from modescape.core.splits import Split
+from modescape.core.subspaces.abstract import Problem, Subspace
+from modescape.core.subspaces.activation_dropout import with_masks
+from modescape.core.subspaces.catalogue import EXTRAS, SUBSPACES
+from modescape.core.subspaces.keep import Keep, attempts
+from modescape.core.weights import Trajectory, Weights
+from modescape.errors import SettingsError
+from modescape.studies.abstract import Context, Function, Job, Result, Sizes, Task
+from modescape.studies.members import checkpoint_count, own_parts, scratch, segments, trajectory
+from modescape.studies.setup import Setup
+
+STATISTICS = 2048
+"""Training examples from which batch-norm statistics are computed anew for every drawn member."""
+
+
+def chosen_subspaces(wanted: Sequence[str] | None, setup: Setup, sizes: Sizes) -> list[str]:
+    """Names of the subspaces of a study: those asked for, else all that the network and the trajectories allow.
+
+    Raises ``ValueError`` for one that was asked for and cannot be: an unknown name, activation dropout of a network
+    without dropout, too few checkpoints.
+    """
+    obstacles = {name: _obstacle(name, setup, sizes) for name in SUBSPACES}
+    if wanted is None:
+        return [name for name, obstacle in obstacles.items() if obstacle is None and name not in EXTRAS]
+    for name in wanted:
+        require(name in SUBSPACES, f"there is no subspace {name!r}; choose from {', '.join(SUBSPACES)}")
+        require(obstacles[name] is None, f"subspace {name}: {obstacles[name]}")
+    require(len(wanted) > 0, f"subspaces is empty; choose from {', '.join(SUBSPACES)}, or leave it out for all")
+    return [name for name in SUBSPACES if name in wanted]
+
+
+def _obstacle(name: str, setup: Setup, sizes: Sizes) -> str | None:
+    subspace, count = setup.subspace(name), checkpoint_count(setup, sizes)
+    if subspace.holds_masks and not sizes.dropout:
+        return (
+            f"the network {setup.network.title} has no dropout layers with a rate above 0; "
+            "take weight_dropout, or a network with nn.Dropout"
+        )
+    if subspace.checkpoints_needed > count:
+        return (
+            f"it needs {subspace.checkpoints_needed} checkpoints, the trajectories have {count}; lower "
+            f"subspaces.{name}.last (and rank), or record more with training.checkpoints"
+        )
+    return None
+
+
+def require_validation(rule: Keep, sizes: Sizes) -> None:
+    """Raise ``ValueError`` if members are to be kept by a validation score and no example is held out."""
+    require(
+        rule.least is None or "validation" in sizes.examples,
+        f"keep.least = {rule.least} needs a validation split, and data.validation is 0",
+    )
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What one task draws: ``count`` members of a subspace around a member's solution, and what else it must know.
+
+    ``purpose`` names the use and so the chance of the draws: members of two purposes are different members.
+    """
+
+    purpose: str
+    subspace: str
+    member: int
+    count: int
+    more: Mapping[str, Any]
+
+
+def drawing_task(setup: Setup, function: Function, draws: Draws, inputs: Mapping[str, str]) -> Task:
+    """The task of these draws; its inputs are the member's training and those given."""
+    arguments = {"purpose": draws.purpose, "subspace": draws.subspace, "member": draws.member, "count": draws.count}
+    return Task(
+        f"draw/{draws.purpose}/{draws.subspace}/member/{draws.member}",
+        function,
+        {**arguments, "settings": asdict(setup.subspace(draws.subspace)), **draws.more},
+        {**{part: part for part in segments(setup, draws.member)}, **inputs},
+        weight=draws.count,
+        unit="members",
+    )
+
+
+def in_turns(context: Context, work: Sequence[Generator[int, None, Result]]) -> Iterator[Event[Result]]:
+    """Draw a core each, as many at a time as there are cores: each holds a subspace's state while it is at work."""
+    for start in range(0, len(work), context.cores):
+        for event in side_by_side(work[start : start + context.cores], context.cores):
+            yield replace(event, index=start + event.index)
+
+
+def some_examples(context: Context, split: str, count: int | None) -> Tensor:
+    """Positions of the examples of a split that a study looks at: all, or a choice that the root seed fixes."""
+    available = len(context.splits[split])
+    if count is None or count >= available:
+        return torch.arange(available)
+    chance = generator(context.setup.seed, "examples", split)
+    return torch.randperm(available, generator=chance)[:count].sort().values
+
+
+def part_of(split: Split, rows: Tensor) -> Split:
+    """Some examples of a split."""
+    index = rows.to(split.inputs.device)
+    return Split(split.inputs[index], split.targets[index])
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One drawn member: its logits [example, class] (None if it was not kept), its scale, its validation score."""
+
+    logits: Tensor | None
+    scale: float
+    score: float
+
+
+class Sampler:
+    """One subspace around one solution, ready to draw and predict."""
+
+    def __init__(self, context: Context, job: Job) -> None:
+        self.context, self.arguments = context, job.arguments
+        self.member: int = job.arguments["member"]
+        self.name: str = job.arguments["subspace"]
+        self.subspace: Subspace = context.setup.subspace(self.name)
+        self.module = placed(scratch(context), context.splits["train"])
+        self.statistics = _statistics(context, self.module)
+        path: Trajectory = trajectory(own_parts(job, self.member), self.member)
+        if self.subspace.holds_masks:
+            example = next(scaled_chunks(part_of(context.splits["train"], torch.tensor([0])), context.scaling))
+            hold_dropout(self.module, example)
+            path = with_masks(path, self.module)
+        score = self.validation_accuracy if "validation" in context.splits else None
+        problem = Problem(self.module, context.splits["train"], context.scaling, score, context.setup.seed)
+        self.score = score
+        try:
+            self.state = self.subspace.fit(path, problem)
+        except ValueError as error:
+            raise SettingsError(f"{self.where}: {error}") from error
+
+    @property
+    def where(self) -> str:
+        """What is drawn from, in messages."""
+        return f"subspace {self.name} around member {self.member}"
+
+    def logits(self, member: Weights, split: Split) -> Tensor:
+        """Logits [example, class] of a stack of one."""
+        found = predict_all(lambda: self.module, member, split, self.context.scaling, self.statistics)
+        return found[0]
+
+    def validation_accuracy(self, member: Weights) -> float:
+        """Accuracy of a stack of one on the validation split."""
+        split = self.context.splits["validation"]
+        classes = self.logits(member, split).argmax(dim=-1)
+        return float(accuracy(classes[None], split.targets)[0])
+
+    def drawn(self, split: Split, scales: Sequence[float] | None, rule: Keep) -> Iterator[Drawn]:
+        """Draw ``count`` members, each from a generator of its own, with these scales or the subspace's own."""
+        count: int = self.arguments["count"]
+        position = 0
+        chance = (self.member, "subspace", self.name, self.arguments["purpose"])
+
+        def draw() -> Weights:
+            nonlocal position
+            subspace = self.subspace
+            if scales is not None:
+                subspace = replace(subspace, scale=scales[position], uniform=False)
+            position += 1
+            return subspace.draw(self.state, 1, generator(self.context.setup.seed, "member", *chance, position - 1))
+
+        try:
+            for attempt in attempts(draw, self.score, count, rule, self.where):
+                scale = self.subspace.scale if scales is None else scales[position - 1]
+                kept = self.logits(attempt.member, split) if attempt.kept else None
+                yield Drawn(kept, scale, attempt.score)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+
+
+def _statistics(context: Context, module: nn.Module) -> Split | None:
+    if not has_batch_norm(module):
+        return None
+    train = context.splits["train"]
+    order = torch.randperm(len(train), generator=generator(context.setup.seed, "statistics"))
+    return part_of(train, order[:STATISTICS])
