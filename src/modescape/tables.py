@@ -76,6 +76,12 @@ def from_rows(schema: Schema, rows: Sequence[Mapping[str, Any]]) -> Table:
     return Table(schema, {name: np.array([row[name] for row in rows]) for name in schema.names})
 
 
+def title_of(name: str) -> str:
+    """A name that stands in a table, such as "low_rank_gaussian", as a reader would write it."""
+    proper = {"pca": "PCA", "swag": "SWAG", "gaussian": "Gaussian", "laplace": "Laplace"}
+    return " ".join(proper.get(word, word) for word in name.split("_"))
+
+
 _MEMBER = Column("member", "int", "number of the network, which is also its origin")
 _CHECKPOINT = Column("checkpoint", "int", "position in the trajectory; 0 is the initialisation")
 _METHOD = Column("method", "text", "how predictions were embedded: tsne or pca")

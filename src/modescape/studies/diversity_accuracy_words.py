@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from modescape.studies.words import Row, interval, number, over, percent, points, small, title
+from modescape.studies.words import Row, interval, number, over, percent, points, small
+from modescape.tables import title_of
 
 Rows = Mapping[str, Row]
 Facts = Mapping[str, Any]
@@ -85,9 +86,9 @@ def _accuracy_independent(rows: Rows, facts: Facts) -> str:
 def _exponent(rows: Rows, name: str) -> str:
     row = rows[f"exponent_{name}"]
     if math.isnan(row["value"]):
-        return f"The cloud of {title(name)} never leaves the base: it has no exponent."
+        return f"The cloud of {title_of(name)} never leaves the base: it has no exponent."
     return (
-        f"The cloud of {title(name)} follows the curve with exponent {number(row['value'])}{interval(row, number)} "
+        f"The cloud of {title_of(name)} follows the curve with exponent {number(row['value'])}{interval(row, number)} "
         f"(1 is the lower limit; smaller is more diverse at equal accuracy); {over(row, 'base', number)}."
     )
 
@@ -97,7 +98,7 @@ def _divergence(rows: Rows, name: str) -> str:
     whose = {
         "independent": "independent solutions",
         "trajectory": "late checkpoints of one trajectory",
-    }.get(name, f"members drawn by {title(name)}")
+    }.get(name, f"members drawn by {title_of(name)}")
     return (
         f"An ensemble of {whose} has a Jensen-Shannon divergence of {small(row['value'])} nats{interval(row, small)}."
     )
@@ -106,7 +107,7 @@ def _divergence(rows: Rows, name: str) -> str:
 def _ordered(rows: Rows) -> str:
     """The divergences from the largest to the smallest."""
     found = sorted((name for name in rows if name.startswith("divergence_")), key=lambda name: -rows[name]["value"])
-    told = ", ".join(f"{title(name.removeprefix('divergence_'))} {small(rows[name]['value'])}" for name in found)
+    told = ", ".join(f"{title_of(name.removeprefix('divergence_'))} {small(rows[name]['value'])}" for name in found)
     return f" In order: {told}."
 
 

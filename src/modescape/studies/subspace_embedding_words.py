@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
-from modescape.studies.words import Row, percent, spanned, title
-from modescape.tables import ANSWERS, Table, from_rows
+from modescape.studies.words import Row, percent, spanned
+from modescape.tables import ANSWERS, Table, from_rows, title_of
 
 METHODS = {"tsne": "t-SNE", "mds": "MDS", "pca": "PCA"}
 
@@ -54,6 +54,6 @@ def _by_method(row: Row, name: str) -> str:
 
 def _by_subspace(row: Row, subspace: str) -> str:
     return (
-        f"For {title(subspace)} that is {percent(row['value'])} of the drawn members with t-SNE; "
+        f"For {title_of(subspace)} that is {percent(row['value'])} of the drawn members with t-SNE; "
         f"over {row['count']} embedding{'s' if row['count'] > 1 else ''} {spanned(row, percent)}."
     )

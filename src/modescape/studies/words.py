@@ -43,12 +43,6 @@ def small(value: float) -> str:
     return f"{value:.3f}"
 
 
-def title(name: str) -> str:
-    """A subspace's name in a sentence."""
-    proper = {"pca": "PCA", "swag": "SWAG", "gaussian": "Gaussian", "laplace": "Laplace"}
-    return " ".join(proper.get(word, word) for word in name.split("_"))
-
-
 def points(fraction: float) -> str:
     """A difference of fractions in percentage points."""
     return f"{100 * fraction:g} point{'' if abs(fraction) == 0.01 else 's'}"

@@ -76,8 +76,8 @@ def mds(reduced: Float[Tensor, "point axis"], seed: int) -> Embedding:
     known = inspect.signature(MDS.__init__).parameters
     start = {"init": "random"} if "init" in known else {}
     method = MDS(2, n_init=1, random_state=seed, normalized_stress="auto", **start)
-    # Reduced points are centred, so the last axis is empty; without it the matrix is not square, which the library takes
-    # for a table of distances and warns of.
+    # Reduced points are centred, so the last axis is empty; without it the matrix is not square, which the library
+    # takes for a table of distances and warns of.
     points = torch.from_numpy(method.fit_transform(reduced[:, :-1].double().numpy()).astype(np.float64))
     wanted = torch.pdist(reduced.double())
     missed = (torch.pdist(points) - wanted).square().sum()

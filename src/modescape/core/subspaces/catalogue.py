@@ -3,6 +3,7 @@
 from modescape.core.subspaces.abstract import Subspace
 from modescape.core.subspaces.activation_dropout import ActivationDropout
 from modescape.core.subspaces.diagonal_gaussian import DiagonalGaussian
+from modescape.core.subspaces.laplace import Laplace
 from modescape.core.subspaces.low_rank_gaussian import LowRankGaussian
 from modescape.core.subspaces.random_direction import RandomDirection
 from modescape.core.subspaces.random_pca import RandomPCA
@@ -19,5 +20,9 @@ SUBSPACES: dict[str, type[Subspace]] = {
     "random_pca": RandomPCA,
     "weight_average": WeightAverage,
     "swag": SWAG,
+    "laplace": Laplace,
 }
 """Name -> the class of its settings."""
+
+EXTRAS: dict[str, str] = {"laplace": "laplace"}
+"""Subspaces that need an optional library: name -> the extra to install it by."""

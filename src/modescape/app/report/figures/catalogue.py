@@ -5,7 +5,17 @@ from typing import Any, Protocol
 
 from matplotlib.figure import Figure
 
-from modescape.app.report.figures import along_trajectory, between_solutions, embedding_map, learning, one_function
+from modescape.app.report.figures import (
+    along_trajectory,
+    between_solutions,
+    embedding_map,
+    learning,
+    one_function,
+    plane,
+    purity,
+    subspace_map,
+    subspaces_compared,
+)
 from modescape.tables import Table
 
 
@@ -32,5 +42,7 @@ FIGURES: dict[str, list[tuple[str, FigureModule]]] = {
         ("embedding_map", embedding_map),
         ("learning", learning),
     ],
+    "diversity_accuracy": [("plane", plane), ("subspaces_compared", subspaces_compared)],
+    "subspace_embedding": [("subspace_map", subspace_map), ("purity", purity)],
 }
 """Study name -> (file stem, module)."""
