@@ -79,7 +79,7 @@ def from_rows(schema: Schema, rows: Sequence[Mapping[str, Any]]) -> Table:
 def title_of(name: str) -> str:
     """A name that stands in a table, such as "low_rank_gaussian", as a reader would write it."""
     proper = {"pca": "PCA", "swag": "SWAG", "gaussian": "Gaussian", "laplace": "Laplace"}
-    return " ".join(proper.get(word, word) for word in name.split("_"))
+    return " ".join(proper.get(word, word) for word in name.split("_")).replace("low rank", "low-rank")
 
 
 _MEMBER = Column("member", "int", "number of the network, which is also its origin")

@@ -10,9 +10,11 @@ from modescape.tables import title_of
 
 BASE, TRAJECTORY, INDEPENDENT = "base", "trajectory", "independent"
 
-# The colour of independent solutions is theirs alone; a marker tells two subspaces apart that share a colour.
 INDEPENDENT_COLOUR = COLOURS[1]
-_COLOURS = (*COLOURS[:1], *COLOURS[2:])
+
+# Tol's muted colours, told apart with every common form of colour blindness and all weaker than that of the stars; the
+# markers tell them apart once more.
+_COLOURS = ("#332288", "#117733", "#aa4499", "#ddcc77", "#88ccee", "#44aa99", "#999933", "#cc6677", "#882255")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 

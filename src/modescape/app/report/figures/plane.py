@@ -80,8 +80,8 @@ def caption(numbers: tuple[Plane, ...]) -> str:
         "Every point is one network: how accurate it is, and how often it disagrees with the base solution, as a "
         "multiple of its own error rate. The black star is the base, orange stars are solutions from other "
         f"initialisations ({counted(len(others), 'pair')}, {level}), small marks are {drawn:,} members drawn around "
-        "the base at rising scales, grey dots its own late checkpoints. On the lower dashed curve the base's labels are "
-        "flipped at random, on the upper one errors are independent of the base's. Right: the framed part, where "
+        "the base at rising scales, grey dots its own late checkpoints. On the lower dashed curve the base's labels "
+        "are flipped at random, on the upper one errors are independent of the base's. Right: the framed part, where "
         "solutions lie."
     )
 
