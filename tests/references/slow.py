@@ -70,3 +70,37 @@ def shifted(image, down, right, mirrored, pad):
                 if pad == "edge" or inside:
                     out[c, i, j] = image[c, min(max(row, 0), height - 1), min(max(column, 0), width - 1)]
     return out
+
+
+def kullback_leibler(logits, reference):
+    """KL(p || q) of two rows of logits, summing over classes."""
+    p, q = softmax(logits), softmax(reference)
+    return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+
+
+def entropy(probabilities):
+    """In nats."""
+    return -sum(p * math.log(p) for p in probabilities if p > 0)
+
+
+def jensen_shannon(rows):
+    """Mean divergence of the members, rows of logits of one example, from their mean: the definition with KL."""
+    members = [softmax(row) for row in rows]
+    mean = [sum(column) / len(members) for column in zip(*members, strict=True)]
+    return sum(sum(p * math.log(p / m) for p, m in zip(q, mean, strict=True)) for q in members) / len(members)
+
+
+def total_variation(logits, reference):
+    """Largest difference of the probability of any set of classes: the classes that the first holds likelier."""
+    return sum(max(0.0, a - b) for a, b in zip(softmax(logits), softmax(reference), strict=True))
+
+
+def flipped_labels(base, right, wrong, classes, count, chance):
+    """A base with this accuracy whose labels were flipped at random; accuracy and disagreement, by counting.
+
+    Right labels flip with probability ``right``, wrong ones with ``wrong``, to any other class. Targets are class 0.
+    """
+    labels = np.where(chance.random(count) < base, 0, 1 + chance.integers(0, classes - 1, count))
+    flips = chance.random(count) < np.where(labels == 0, right, wrong)
+    changed = np.where(flips, (labels + 1 + chance.integers(0, classes - 1, count)) % classes, labels)
+    return float((changed == 0).mean()), float((changed != labels).mean())

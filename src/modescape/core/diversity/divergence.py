@@ -22,7 +22,7 @@ def _expected(log_p: Tensor, values: Tensor) -> Tensor:
 
 def kullback_leibler(
     logits: Float[Tensor, "*shape class"], reference: Float[Tensor, "*reference_shape class"]
-) -> Float[Tensor, "*shape"]:
+) -> Float[Tensor, "*broadcast"]:
     """KL(p || q) for every example, p from ``logits`` and q from ``reference`` (broadcast), never negative."""
     log_p, log_q = _log(logits), _log(reference)
     return _expected(log_p, log_p - log_q).clamp(min=0)
@@ -30,7 +30,7 @@ def kullback_leibler(
 
 def total_variation(
     logits: Float[Tensor, "*shape class"], reference: Float[Tensor, "*reference_shape class"]
-) -> Float[Tensor, "*shape"]:
+) -> Float[Tensor, "*broadcast"]:
     """Half the sum of absolute differences of probabilities for every example, in [0, 1]."""
     return 0.5 * (_log(logits).exp() - _log(reference).exp()).abs().sum(dim=-1)
 

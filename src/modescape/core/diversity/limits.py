@@ -7,7 +7,6 @@ by 1 - a. Both limits pass through accuracy 1/K, normalised disagreement 1.
 import torch
 from torch import Tensor
 
-from modescape.core.settings import require
 from modescape.core.shapes import Float
 
 LEAST_EXPONENT, LARGEST_EXPONENT = 0.01, 10.0
@@ -81,7 +80,6 @@ def fit_exponent(
     one accuracy). Exponents in [0.01, 10] are searched, by a grid in their logarithm and golden sections. A cloud that
     never leaves the base says nothing of its exponent: NaN.
     """
-    require(accuracy.shape == disagreement.shape, "accuracy and disagreement go together, member by member")
     wide, apart, centre = accuracy.double(), disagreement.double(), base.double()[..., None]
 
     def loss(log_exponent: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """A Laplace approximation: N(solution, P^-1), P = sum_n J_n^T (diag(p_n) - p_n p_n^T) J_n + prior precision * I.
 
-J_n is the Jacobian of the logits of example n, p_n its probabilities. Fitted and sampled by the library laplace-torch
-(Daxberger et al. 2021, arXiv 2106.14806), whose own defaults these are: the last layer, P by Kronecker factors.
+J_n is the Jacobian of the logits of example n, p_n its probabilities; fitted and sampled by the library laplace-torch
+(Daxberger et al. 2021, arXiv 2106.14806). Where the network is not linear in its weights, members are worse than the
+posterior predicts (Immer et al. 2021, arXiv 2008.08400), so a scale below 1 may serve better.
 """
 
 import copy
@@ -47,7 +48,7 @@ class Laplace(Subspace):
     structure: Literal["kron", "full", "diag"] = "kron"
     prior_precision: float | None = None
     examples: int | None = None
-    plane_scale: float = 10.0
+    plane_scale: float = 3.0
 
     def __post_init__(self) -> None:
         check_scales(self)
