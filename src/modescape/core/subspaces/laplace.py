@@ -1,8 +1,7 @@
 """A Laplace approximation: N(solution, P^-1), P = sum_n J_n^T (diag(p_n) - p_n p_n^T) J_n + prior precision * I.
 
-J_n is the Jacobian of the logits of example n, p_n its probabilities; fitted and sampled by the library laplace-torch
-(Daxberger et al. 2021, arXiv 2106.14806). Where the network is not linear in its weights, members are worse than the
-posterior predicts (Immer et al. 2021, arXiv 2008.08400), so a scale below 1 may serve better.
+J_n is the Jacobian of the logits of example n, p_n its probabilities; the library laplace-torch fits and samples it
+(Daxberger et al. 2021, arXiv 2106.14806). Members may predict badly at scale 1 (Immer et al. 2021, arXiv 2008.08400).
 """
 
 import copy
