@@ -13,7 +13,15 @@ from modescape.core.subspaces.keep import Keep
 from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task
 from modescape.studies.diversity_accuracy_measures import divergences, measure_plane
 from modescape.studies.diversity_accuracy_tables import tables_of
-from modescape.studies.drawing import Draws, Sampler, chosen_subspaces, drawing_task, in_turns, require_validation
+from modescape.studies.drawing import (
+    PLANE,
+    Draws,
+    Sampler,
+    chosen_subspaces,
+    drawing_task,
+    in_turns,
+    require_validation,
+)
 from modescape.studies.members import (
     first_failure,
     logits_of,
@@ -123,7 +131,7 @@ class DiversityAccuracy(Study):
         for member in bases:
             own = {prediction_name(member, self.split): prediction_name(member, self.split)}
             for name in names:
-                cloud = Draws("plane", name, member, self.count, at)
+                cloud = Draws(PLANE, name, member, self.count, at)
                 clouds.append(drawing_task(setup, draw_plane, cloud, own))
                 few = Draws("ensemble", name, member, self.ensemble, {**at, "keep": asdict(self.keep)})
                 ensembles.append(drawing_task(setup, draw_ensemble, few, {}))

@@ -93,15 +93,18 @@ def _exponent(rows: Rows, name: str) -> str:
     )
 
 
-def _divergence(rows: Rows, name: str) -> str:
+def _divergence(rows: Rows, name: str, facts: Facts) -> str:
     row = rows[f"divergence_{name}"]
     whose = {
         "independent": "independent solutions",
         "trajectory": "late checkpoints of one trajectory",
     }.get(name, f"members drawn by {title_of(name)}")
-    return (
-        f"An ensemble of {whose} has a Jensen-Shannon divergence of {small(row['value'])} nats{interval(row, small)}."
+    value = f"{small(row['value'])} nats{interval(row, small)}"
+    asked, tried, kept = (
+        sum(row[count] for row in facts["ensembles"] if row["kind"] == name) for count in ("asked", "tried", "kept")
     )
+    few = f"; {kept} of {asked} were kept in {tried} tries" if kept < tried else ""
+    return f"An ensemble of {whose} has a Jensen-Shannon divergence of {value}{few}."
 
 
 def _ordered(rows: Rows) -> str:
@@ -131,7 +134,7 @@ def with_sentences(rows: Sequence[Row], facts: Facts) -> list[dict[str, Any]]:
         if kind == "exponent":
             sentence = _exponent(by_name, name)
         elif kind == "divergence":
-            sentence = _divergence(by_name, name) + (_ordered(by_name) if name == "independent" else "")
+            sentence = _divergence(by_name, name, facts) + (_ordered(by_name) if name == "independent" else "")
         else:
             sentence = _SENTENCES[row["quantity"]](by_name, facts)
         told.append({**row, "sentence": sentence})

@@ -25,6 +25,9 @@ from modescape.studies.abstract import Context, Function, Job, Result, Sizes, Ta
 from modescape.studies.members import checkpoint_count, own_parts, scratch, segments, trajectory
 from modescape.studies.setup import Setup
 
+PLANE = "plane"
+"""The purpose whose scales run up to ``plane_scale``; every other one draws at the subspace's own scale."""
+
 STATISTICS = 2048
 """Training examples from which batch-norm statistics are computed anew for every drawn member."""
 
@@ -83,12 +86,18 @@ class Draws:
 
 
 def drawing_task(setup: Setup, function: Function, draws: Draws, inputs: Mapping[str, str]) -> Task:
-    """The task of these draws; its inputs are the member's training and those given."""
+    """The task of these draws; its inputs are the member's training and those given.
+
+    Its arguments have the subspace's settings but for those that this purpose does not use, so that another scale for
+    ensembles leaves the plane as it is.
+    """
     arguments = {"purpose": draws.purpose, "subspace": draws.subspace, "member": draws.member, "count": draws.count}
+    idle = ("scale", "uniform") if draws.purpose == PLANE else ("plane_scale",)
+    own = {name: value for name, value in asdict(setup.subspace(draws.subspace)).items() if name not in idle}
     return Task(
         f"draw/{draws.purpose}/{draws.subspace}/member/{draws.member}",
         function,
-        {**arguments, "settings": asdict(setup.subspace(draws.subspace)), **draws.more},
+        {**arguments, "settings": own, **draws.more},
         {**{part: part for part in segments(setup, draws.member)}, **inputs},
         weight=draws.count,
         unit="members",

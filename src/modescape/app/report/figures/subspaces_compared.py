@@ -75,8 +75,10 @@ def draw(numbers: Compared) -> Figure:
     _panel(left, numbers.exponents, list(reversed(_means(numbers.exponents))), numbers.names)
     left.set(xscale="log", xlabel="exponent of the cloud (1: lower limit)", title="more diverse ← cloud → less diverse")
     left.axvline(1, color=FAINT, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
-    left.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    left.xaxis.set_minor_formatter(lambda value, _: "")
+    low, high = left.get_xlim()
+    marks = [m * 10.0**power for power in range(-2, 2) for m in (1, 2, 5) if low <= m * 10.0**power <= high]
+    left.set_xticks(marks, [f"{mark:g}" for mark in marks])
+    left.set_xticks([], minor=True)
     _panel(right, numbers.divergences, _means(numbers.divergences), numbers.names)
     right.set(xlabel="Jensen-Shannon divergence (nats)", title="an ensemble of few members")
     right.set_xlim(left=0)
