@@ -7,6 +7,7 @@ from references import slow
 
 from modescape.core.diversity import disagreement as module
 from modescape.core.diversity.disagreement import (
+    differing,
     disagreement_matrix,
     normalised_disagreement,
     pairwise_per_example,
@@ -40,6 +41,8 @@ def test_disagreement_counts_as_the_slow_twin_does(members, examples, count, see
     per_example = pairwise_per_example(classes, count)
     # sums of a few fractions in another order
     assert np.allclose(per_example.numpy(), slow.pairwise_per_example(classes), atol=1e-14)
+    from_first = differing(classes, classes[0]).double().mean(dim=1)
+    assert np.allclose(from_first.numpy(), slow.disagreement(classes)[0], atol=1e-15)
     upper = found[tuple(torch.triu_indices(members, members, 1))]
     assert float(per_example.mean()) == pytest.approx(float(upper.mean()), abs=1e-14)
 

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modescape.core.diversity.disagreement import normalised_disagreement
+from modescape.core.diversity.disagreement import differing, normalised_disagreement
 from modescape.core.diversity.divergence import jensen_shannon, kullback_leibler, total_variation
 from modescape.core.diversity.limits import fit_exponent
 from modescape.core.engine.side_by_side import Event
 from modescape.core.predictions import Predictions, ensemble_probabilities
+from modescape.core.scores.accuracy import correct
 from modescape.core.scores.intervals import bootstrap_means, percentile_interval
 from modescape.core.scores.proper import nll
 from modescape.core.seeds import generator
@@ -264,7 +265,7 @@ def _cloud(context: Context, job: Job, members: Sequence[int], base: int) -> Clo
             rows[column].append(value)
     rows["origin"] = [base] * len(kinds)
     stacked = torch.cat(classes)
-    values = torch.cat([(own != targets)[None], stacked != targets, stacked != own])
+    values = torch.cat([~correct(own[None], targets), ~correct(stacked, targets), differing(stacked, own)])
     means = torch.stack([row.double().mean() for row in values])
     plane = plane_of(means[None])
     columns = {name: torch.tensor(found, dtype=torch.float64) for name, found in rows.items()}

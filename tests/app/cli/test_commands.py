@@ -83,9 +83,11 @@ def test_an_override_lies_beside_the_plain_run_and_changes_it(say, tmp_path):
 def test_the_number_of_cores_changes_no_number(say, tmp_path):
     say("run", "smoke", "--cores", "1", "--out", "one")
     say("run", "smoke", "--cores", "3", "--out", "three")
-    one, three = (tmp_path / name / "tables" / "trajectories" for name in ("one", "three"))
-    for path in one.glob("*.parquet"):
-        assert path.read_bytes() == (three / path.name).read_bytes()
+    one, three = (tmp_path / name / "tables" for name in ("one", "three"))
+    written = [path.relative_to(one) for path in one.rglob("*.parquet")]
+    assert {path.parts[0] for path in written} == {"trajectories", "diversity_accuracy", "subspace_embedding"}
+    for path in written:
+        assert (one / path).read_bytes() == (three / path).read_bytes()
 
 
 def test_dry_run_writes_nothing(say, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import own_networks
 import pytest
 import torch
 
-from modescape.app.jobs.network import builder, check, factory_digest, load_factory
+from modescape.app.jobs.network import Facts, builder, check, factory_digest, load_factory
 from modescape.core.splits import Split, scaling_of
 from modescape.errors import NetworkError
 from modescape.studies.setup import NetworkChoice
@@ -57,12 +57,14 @@ def test_a_factory_that_cannot_be_used_is_told_in_one_line(name, said):
 
 def test_a_factory_that_fits_is_counted_and_leaves_global_chance_alone():
     before = torch.get_rng_state()
-    assert checked(own("flat", width=5)) == 64 * 5 + 5 + 5 * 10 + 10
+    assert checked(own("flat", width=5)) == Facts(parameters=64 * 5 + 5 + 5 * 10 + 10, dropout=True)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_networks_of_the_catalogue_are_built_for_the_data():
-    assert checked(NetworkChoice(name="small_cnn", options={"channels": (2, 3)})) > 0
+    small = {"channels": (2, 3)}
+    assert checked(NetworkChoice(name="small_cnn", options=small)).dropout
+    assert not checked(NetworkChoice(name="small_cnn", options={**small, "dropout": 0.0})).dropout
     with pytest.raises(NetworkError, match=r"network small_cnn cannot be built: .*too small for 4 poolings"):
         checked(NetworkChoice(name="small_cnn", options={"channels": (2, 2, 2, 2)}))
     with pytest.raises(NetworkError, match=r"network mlp cannot be built: .*unexpected keyword argument 'widht'"):
@@ -97,7 +99,7 @@ def test_a_factory_in_the_current_folder_is_found_and_its_file_is_part_of_the_ru
     text = "from torch import nn\n\ndef net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
     (tmp_path / "found_here.py").write_text(text)
     try:
-        assert checked(NetworkChoice(factory="found_here:net")) == 650
+        assert checked(NetworkChoice(factory="found_here:net")).parameters == 650
         assert factory_digest("found_here:net") == hashlib.sha256(text.encode()).hexdigest()
     finally:
         sys.modules.pop("found_here", None)

@@ -17,7 +17,7 @@ from modescape.tables import CHECKPOINTS, EMBEDDING, EMBEDDING_QUALITY, MEMBERS,
 
 NAN = float("nan")
 Tables = dict[str, Table]
-EVERY = [pytest.param(module, id=stem) for figures in FIGURES.values() for stem, module in figures]
+EVERY = [pytest.param(module, id=stem) for stem, module in FIGURES["trajectories"]]
 
 
 def by_hand(status: tuple[str, ...] = ("done", "done")) -> Tables:

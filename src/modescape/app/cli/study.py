@@ -8,7 +8,7 @@ from modescape.app.cli import options
 
 
 def study(
-    name: Annotated[str, typer.Argument(help="The study, e.g. trajectories.")],
+    name: Annotated[str, typer.Argument(help="The study: trajectories, diversity_accuracy or subspace_embedding.")],
     recipe: options.Recipe = "digits",
     set_: options.Set = None,
     out: options.Out = None,
@@ -30,6 +30,8 @@ def study(
         modescape study trajectories
 
         modescape study trajectories mnist1d --json
+
+        modescape study diversity_accuracy digits --set diversity_accuracy.count=100
     """
     from modescape.app.cli.job import Asked, go
 

@@ -14,7 +14,7 @@ from modescape.app.report.figures.image import encode
 from modescape.app.report.figures.omitted import Omitted
 from modescape.app.report.record import RunRecord
 from modescape.app.runs.commit import write_file
-from modescape.tables import Table
+from modescape.tables import Table, title_of
 
 GLOSSARY = {
     "member": "one of the trained networks",
@@ -22,6 +22,8 @@ GLOSSARY = {
     "trajectory": "all checkpoints of one training, in order",
     "solution": "the last checkpoint of a trajectory",
     "disagreement": "the fraction of examples for which two checkpoints predict different classes",
+    "normalised disagreement": "disagreement with a base solution over the compared network's own error rate",
+    "subspace": "a distribution of weights around one solution, from which members are drawn",
     "similarity": "the cosine between the weights of two checkpoints: 1 is the same direction, 0 is at right angles",
 }
 
@@ -100,6 +102,7 @@ def _page(record: RunRecord, pictures: Mapping[str, list[_Picture]]) -> str:
     return template.render(
         record=record,
         studies=[_study(name, tables, pictures[name]) for name, tables in record.tables.items()],
+        members=_members(record.tables),
         settings=words.sections(record.settings),
         facts=[
             (title, words.rows(part))
@@ -118,16 +121,21 @@ def _page(record: RunRecord, pictures: Mapping[str, list[_Picture]]) -> str:
 
 def _study(name: str, tables: Mapping[str, Table], pictures: list[_Picture]) -> dict[str, Any]:
     answers = tables["answers"].rows() if "answers" in tables else []
-    return {"name": name, "answers": answers, "members": _members(tables), "pictures": pictures}
+    chance = "examples and solutions" if name == "diversity_accuracy" else "examples"
+    title = title_of(name).capitalize()
+    return {"name": name, "title": title, "chance": chance, "answers": answers, "pictures": pictures}
 
 
-def _members(tables: Mapping[str, Table]) -> list[dict[str, Any]]:
-    """The rows of ``members``, each with the scores of its last checkpoint; NaN for a member without any."""
-    if "members" not in tables:
-        return []
+def _members(studies: Mapping[str, Mapping[str, Table]]) -> list[dict[str, Any]]:
+    """The rows of ``members``, each with the scores of its last checkpoint; NaN for a member without any.
+
+    All studies of a run share its members; the scores are those of the study that has checkpoints.
+    """
+    rows = next((tables["members"].rows() for tables in studies.values() if "members" in tables), [])
     scores: dict[int, dict[str, Any]] = {}
-    for row in tables["checkpoints"].rows() if "checkpoints" in tables else []:
+    checkpoints = next((tables["checkpoints"].rows() for tables in studies.values() if "checkpoints" in tables), [])
+    for row in checkpoints:
         if row["member"] not in scores or row["checkpoint"] > scores[row["member"]]["checkpoint"]:
             scores[row["member"]] = row
     nothing = {"accuracy": float("nan"), "nll": float("nan")}
-    return [{**nothing, **scores.get(row["member"], {}), **row} for row in tables["members"].rows()]
+    return [{**nothing, **scores.get(row["member"], {}), **row} for row in rows]

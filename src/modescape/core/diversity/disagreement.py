@@ -4,10 +4,17 @@ import torch
 from torch import Tensor
 
 from modescape.core.settings import require
-from modescape.core.shapes import Float, Int
+from modescape.core.shapes import Bool, Float, Int
 
 BLOCK = 2**25
 """Numbers in a block of one-hot predictions, so that memory stays bounded whatever the number of examples."""
+
+
+def differing(
+    classes: Int[Tensor, "member example"], reference: Int[Tensor, " example"]
+) -> Bool[Tensor, "member example"]:
+    """Where each member's predicted class is not the reference's; the mean over examples is their disagreement."""
+    return classes != reference
 
 
 def disagreement_matrix(classes: Int[Tensor, "member example"], count: int) -> Float[Tensor, "member member"]:

@@ -5,13 +5,13 @@ import math
 import torch
 from torch import Tensor
 
-from modescape.core.shapes import Float
+from modescape.core.shapes import Float, Shaped
 
 
 def bootstrap_means(
-    values: Float[Tensor, "item example"], draws: int, chance: torch.Generator
+    values: Shaped[Tensor, "item example"], draws: int, chance: torch.Generator
 ) -> Float[Tensor, "draw item"]:
-    """Means of each item over resampled examples (float64); all items share the examples of a draw, so they pair."""
+    """Means of each item, numbers or flags, over resampled examples (float64); items share the examples of a draw."""
     examples = values.shape[1]
     wide = values.double()
     means: list[Tensor] = []
