@@ -137,6 +137,7 @@ class Sizes:
     examples: Mapping[str, int]
     batch: int
     dropout: bool = False
+    batch_norm: bool = False
 
     @property
     def steps_per_epoch(self) -> int:

@@ -25,8 +25,8 @@ from modescape.studies.drawing import (
 from modescape.studies.members import (
     first_failure,
     logits_of,
+    moved_prediction_tasks,
     prediction_name,
-    prediction_tasks,
     training_tasks,
 )
 from modescape.studies.setup import Setup
@@ -50,9 +50,9 @@ def _plane(context: Context, job: Job) -> Generator[int, None, Result]:
     scales = scales_up_to(sampler.subspace.plane_scale, job.arguments["count"])
     classes, scores = [], []
     for found in sampler.drawn(split, scales, Keep()):
-        assert found.logits is not None, "nothing is thrown away on the plane"
-        classes.append(found.logits.argmax(dim=-1).to(torch.uint8 if context.classes <= 256 else torch.int32))
-        scores.append(divergences(found.logits, base, split.targets))
+        assert found is not None, "nothing is thrown away on the plane"
+        classes.append(found.argmax(dim=-1).to(torch.uint8 if context.classes <= 256 else torch.int32))
+        scores.append(divergences(found, base, split.targets))
         yield 1
     tensors = {"classes": torch.stack(classes), "scale": torch.tensor(scales, dtype=torch.float64)}
     columns = {name: torch.tensor([score[name] for score in scores], dtype=torch.float64) for name in scores[0]}
@@ -72,11 +72,11 @@ def _ensemble(context: Context, job: Job) -> Generator[int, None, Result]:
     tried = kept = 0
     for found in sampler.drawn(split, None, Keep(**job.arguments["keep"])):
         tried += 1
-        if found.logits is None:
+        if found is None:
             continue
         kept += 1
-        mean += found.logits.double().softmax(dim=-1)
-        entropies += entropy(found.logits)
+        mean += found.double().softmax(dim=-1)
+        entropies += entropy(found)
         yield 1
     mean /= kept
     # log of a probability that is zero in float64 counts nothing: it is multiplied by that zero
@@ -123,17 +123,17 @@ class DiversityAccuracy(Study):
         require(self.split in sizes.examples, f"there is no split {self.split!r}; choose {', '.join(sizes.examples)}")
         require_validation(self.keep, sizes)
         names = chosen_subspaces(self.subspaces, setup, sizes)
-        require(len(names) > 0, "no subspace fits the trajectories; record more with training.checkpoints")
-        predicting = prediction_tasks(setup, sizes, self.split)
+        predicting = moved_prediction_tasks(setup, sizes, self.split)
         bases = range(min(self.bases, members))
         at = {"split": self.split, "examples": sizes.examples[self.split]}
         clouds, ensembles = [], []
         for member in bases:
-            own = {prediction_name(member, self.split): prediction_name(member, self.split)}
-            for name in names:
-                cloud = Draws(PLANE, name, member, self.count, at)
+            name = prediction_name(member, self.split)
+            own = {name: predicting[name].name}
+            for subspace in names:
+                cloud = Draws(PLANE, subspace, member, self.count, at)
                 clouds.append(drawing_task(setup, draw_plane, cloud, own))
-                few = Draws("ensemble", name, member, self.ensemble, {**at, "keep": asdict(self.keep)})
+                few = Draws("ensemble", subspace, member, self.ensemble, {**at, "keep": asdict(self.keep)})
                 ensembles.append(drawing_task(setup, draw_ensemble, few, {}))
         arguments = {
             "members": list(range(members)),
@@ -145,9 +145,10 @@ class DiversityAccuracy(Study):
             "tolerance": self.tolerance,
             "draws": self.draws,
         }
-        inputs = {task.name: task.name for task in [*predicting, *clouds, *ensembles]}
+        inputs = {name: task.name for name, task in predicting.items()}
+        inputs |= {task.name: task.name for task in [*clouds, *ensembles]}
         measure = Task("measure/plane", measure_plane, arguments, inputs, tolerant=True)
-        return [*training_tasks(setup, sizes), *predicting, *clouds, *ensembles, measure]
+        return [*training_tasks(setup, sizes), *predicting.values(), *clouds, *ensembles, measure]
 
     def tables(self, setup: Setup, results: Results) -> Mapping[str, Table]:
         """Members, the plane, its curves, exponents, ensembles, and the answers."""

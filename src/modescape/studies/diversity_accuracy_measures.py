@@ -27,6 +27,9 @@ INDEPENDENT, TRAJECTORY = "independent", "trajectory"
 SCORES = ("nll", "kl_from_base", "kl_to_base", "jensen_shannon", "total_variation")
 """Scores of a point that need its probabilities."""
 
+ROUNDING = 1e-9
+"""Slack for differences of fractions: far below one example, far above what float64 loses."""
+
 
 def divergences(logits: Tensor, base: Tensor, targets: Tensor) -> dict[str, float]:
     """The scores of one member [example, class] that need its probabilities, means over examples."""
@@ -84,7 +87,7 @@ def best_of_equal_accuracy(plane: Plane, samples: Tensor, accuracy: Tensor, tole
     The base itself counts as a sample that never disagrees.
     """
     reached = torch.maximum(plane.accuracy[:, samples].max(dim=1).values, plane.base)
-    enough = torch.minimum(accuracy, reached) - tolerance
+    enough = torch.minimum(accuracy, reached) - tolerance - ROUNDING
     values = plane.normalised[:, samples].nan_to_num(nan=0.0)
     return torch.where(plane.accuracy[:, samples] >= enough[:, None], values, 0.0).max(dim=1).values
 
@@ -162,7 +165,7 @@ def statistics(
         ],
         dim=1,
     )
-    near = (accuracy[:, samples] - plane.base[:, None]).abs() <= arguments["tolerance"]
+    near = (accuracy[:, samples] - plane.base[:, None]).abs() <= arguments["tolerance"] + ROUNDING
     places = [members.index(int(number)) for number in cloud.columns["number"][others]]
 
     def each_member(values: Tensor) -> Tensor:

@@ -54,8 +54,8 @@ def _dominated(rows: Rows, facts: Facts) -> str:
     count = round(row["value"] * row["count"])
     which = "None" if count == 0 else str(count)
     return (
-        f"{which} of {row['count']} independent solutions {'is' if count <= 1 else 'are'} matched by a sample that is "
-        "as accurate and as diverse."
+        f"{which} of {row['count']} pairs of a base and an independent solution {'has' if count <= 1 else 'have'} a "
+        "sample around the base that is as accurate and as diverse as the independent solution."
     )
 
 

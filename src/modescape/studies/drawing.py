@@ -1,14 +1,14 @@
 """Draw members from subspaces around trained solutions and predict with them, one at a time."""
 
+import itertools
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from modescape.core.engine.side_by_side import Event, side_by_side
-from modescape.core.models.batch_norm import has_batch_norm
 from modescape.core.models.dropout import hold_dropout
 from modescape.core.predictions import placed, predict_all, scaled_chunks
 from modescape.core.scores.accuracy import accuracy
@@ -22,14 +22,11 @@ from modescape.core.subspaces.keep import Keep, attempts
 from modescape.core.weights import Trajectory, Weights
 from modescape.errors import SettingsError
 from modescape.studies.abstract import Context, Function, Job, Result, Sizes, Task
-from modescape.studies.members import checkpoint_count, own_parts, scratch, segments, trajectory
+from modescape.studies.members import checkpoint_count, own_parts, part_of, scratch, segments, statistics_of, trajectory
 from modescape.studies.setup import Setup
 
 PLANE = "plane"
 """The purpose whose scales run up to ``plane_scale``; every other one draws at the subspace's own scale."""
-
-STATISTICS = 2048
-"""Training examples from which batch-norm statistics are computed anew for every drawn member."""
 
 
 def chosen_subspaces(wanted: Sequence[str] | None, setup: Setup, sizes: Sizes) -> list[str]:
@@ -40,12 +37,20 @@ def chosen_subspaces(wanted: Sequence[str] | None, setup: Setup, sizes: Sizes) -
     """
     obstacles = {name: _obstacle(name, setup, sizes) for name in SUBSPACES}
     if wanted is None:
-        return [name for name, obstacle in obstacles.items() if obstacle is None and name not in EXTRAS]
-    for name in wanted:
-        require(name in SUBSPACES, f"there is no subspace {name!r}; choose from {', '.join(SUBSPACES)}")
-        require(obstacles[name] is None, f"subspace {name}: {obstacles[name]}")
-    require(len(wanted) > 0, f"subspaces is empty; choose from {', '.join(SUBSPACES)}, or leave it out for all")
-    return [name for name in SUBSPACES if name in wanted]
+        chosen = [name for name, obstacle in obstacles.items() if obstacle is None and name not in EXTRAS]
+        require(len(chosen) > 0, "no subspace fits the trajectories; record more with training.checkpoints")
+    else:
+        for name in wanted:
+            require(name in SUBSPACES, f"there is no subspace {name!r}; choose from {', '.join(SUBSPACES)}")
+            require(obstacles[name] is None, f"subspace {name}: {obstacles[name]}")
+        require(len(wanted) > 0, f"subspaces is empty; choose from {', '.join(SUBSPACES)}, or leave it out for all")
+        chosen = [name for name in SUBSPACES if name in wanted]
+    for name in chosen:
+        require(
+            "validation" in sizes.examples or not setup.subspace(name).needs_score,
+            f"subspaces.{name}.keep.least needs a validation split, and data.validation is 0",
+        )
+    return chosen
 
 
 def _obstacle(name: str, setup: Setup, sizes: Sizes) -> str | None:
@@ -120,21 +125,6 @@ def some_examples(context: Context, split: str, count: int | None) -> Tensor:
     return torch.randperm(available, generator=chance)[:count].sort().values
 
 
-def part_of(split: Split, rows: Tensor) -> Split:
-    """Some examples of a split."""
-    index = rows.to(split.inputs.device)
-    return Split(split.inputs[index], split.targets[index])
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """One drawn member: its logits [example, class] (None if it was not kept), its scale, its validation score."""
-
-    logits: Tensor | None
-    scale: float
-    score: float
-
-
 class Sampler:
     """One subspace around one solution, ready to draw and predict."""
 
@@ -144,19 +134,19 @@ class Sampler:
         self.name: str = job.arguments["subspace"]
         self.subspace: Subspace = context.setup.subspace(self.name)
         self.module = placed(scratch(context), context.splits["train"])
-        self.statistics = _statistics(context, self.module)
-        path: Trajectory = trajectory(own_parts(job, self.member), self.member)
-        if self.subspace.holds_masks:
-            example = next(scaled_chunks(part_of(context.splits["train"], torch.tensor([0])), context.scaling))
-            hold_dropout(self.module, example)
-            path = with_masks(path, self.module)
-        score = self.validation_accuracy if "validation" in context.splits else None
-        problem = Problem(self.module, context.splits["train"], context.scaling, score, context.setup.seed)
-        self.score = score
+        self.statistics = statistics_of(context, self.module)
+        self.score = self.validation_accuracy if "validation" in context.splits else None
         try:
-            self.state = self.subspace.fit(path, problem)
+            self.state = self._fitted(trajectory(own_parts(job, self.member), self.member))
         except ValueError as error:
             raise SettingsError(f"{self.where}: {error}") from error
+
+    def _fitted(self, path: Trajectory) -> Any:
+        train, scaling = self.context.splits["train"], self.context.scaling
+        if self.subspace.holds_masks:
+            hold_dropout(self.module, next(scaled_chunks(part_of(train, torch.tensor([0])), scaling)))
+            path = with_masks(path, self.module)
+        return self.subspace.fit(path, Problem(self.module, train, scaling, self.score, self.context.setup.seed))
 
     @property
     def where(self) -> str:
@@ -174,32 +164,22 @@ class Sampler:
         classes = self.logits(member, split).argmax(dim=-1)
         return float(accuracy(classes[None], split.targets)[0])
 
-    def drawn(self, split: Split, scales: Sequence[float] | None, rule: Keep) -> Iterator[Drawn]:
-        """Draw ``count`` members, each from a generator of its own, with these scales or the subspace's own."""
-        count: int = self.arguments["count"]
-        position = 0
-        chance = (self.member, "subspace", self.name, self.arguments["purpose"])
+    def drawn(self, split: Split, scales: Sequence[float] | None, rule: Keep) -> Iterator[Tensor | None]:
+        """Logits [example, class] of each drawn member, None if it was not kept, until ``count`` were kept.
+
+        Each has a generator of its own, and one of these scales or the subspace's own.
+        """
+        chance = ("member", self.member, "subspace", self.name, self.arguments["purpose"])
+        places = itertools.count()
 
         def draw() -> Weights:
-            nonlocal position
-            subspace = self.subspace
-            if scales is not None:
-                subspace = replace(subspace, scale=scales[position], uniform=False)
-            position += 1
-            return subspace.draw(self.state, 1, generator(self.context.setup.seed, "member", *chance, position - 1))
+            place = next(places)
+            exact: dict[str, Any] = {} if scales is None else {"scale": scales[place], "uniform": False}
+            named = generator(self.context.setup.seed, *chance, place)
+            return replace(self.subspace, **exact).draw(self.state, 1, named)
 
         try:
-            for attempt in attempts(draw, self.score, count, rule, self.where):
-                scale = self.subspace.scale if scales is None else scales[position - 1]
-                kept = self.logits(attempt.member, split) if attempt.kept else None
-                yield Drawn(kept, scale, attempt.score)
+            for attempt in attempts(draw, self.score, self.arguments["count"], rule, self.where):
+                yield self.logits(attempt.member, split) if attempt.kept else None
         except ValueError as error:
             raise SettingsError(str(error)) from error
-
-
-def _statistics(context: Context, module: nn.Module) -> Split | None:
-    if not has_batch_norm(module):
-        return None
-    train = context.splits["train"]
-    order = torch.randperm(len(train), generator=generator(context.setup.seed, "statistics"))
-    return part_of(train, order[:STATISTICS])

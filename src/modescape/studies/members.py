@@ -1,20 +1,27 @@
 """Tasks that several studies share: train the members, predict along their trajectories."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from modescape.core.engine.side_by_side import Event, Finished, side_by_side
-from modescape.core.predictions import predict
-from modescape.core.seeds import global_generator
+from modescape.core.models.batch_norm import has_batch_norm
+from modescape.core.predictions import CHUNK, predict
+from modescape.core.seeds import generator, global_generator
+from modescape.core.settings import require
+from modescape.core.splits import Split
 from modescape.core.training.loop import Plan, Segment, State, initial_state, seed_path, train
 from modescape.core.weights import Trajectory, Weights, stack
 from modescape.errors import MemberFailed
 from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Task
 from modescape.studies.setup import Setup
 from modescape.tables import MEMBERS, Table, from_rows
+
+STATISTICS = 8 * CHUNK
+"""Training examples from which batch-norm statistics are computed anew; whole chunks, since all weigh the same."""
 
 
 def plan_of(context: Context) -> Plan:
@@ -82,8 +89,26 @@ def train_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Resul
     )
 
 
+def statistics_of(context: Context, module: nn.Module) -> Split | None:
+    """Training examples from which batch-norm statistics are computed anew; None for a network without any."""
+    if not has_batch_norm(module):
+        return None
+    train = context.splits["train"]
+    order = torch.randperm(len(train), generator=generator(context.setup.seed, "statistics"))
+    return part_of(train, order[:STATISTICS])
+
+
+def part_of(split: Split, rows: Tensor) -> Split:
+    """Some examples of a split."""
+    index = rows.to(split.inputs.device)
+    return Split(split.inputs[index], split.targets[index])
+
+
 def predict_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
-    """Logits of every checkpoint of each job's trajectory on a split, side by side."""
+    """Logits of every checkpoint of each job's trajectory on a split, side by side.
+
+    With ``fresh`` among a job's arguments, batch-norm statistics are computed anew for every checkpoint.
+    """
 
     def work(job: Job) -> Any:
         weights = stack(
@@ -93,8 +118,9 @@ def predict_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Res
                 if "checkpoints" in result.files
             ]
         )
-        split = context.splits[job.arguments["split"]]
-        return predict(scratch(context), weights, split, context.scaling)
+        split, module = context.splits[job.arguments["split"]], scratch(context)
+        statistics = statistics_of(context, module) if job.arguments.get("fresh") else None
+        return predict(module, weights, split, context.scaling, statistics)
 
     yield from _relay(
         side_by_side([work(job) for job in jobs], context.cores),
@@ -138,6 +164,21 @@ def checkpoint_count(setup: Setup, sizes: Sizes) -> int:
     training = setup.training
     every = training.checkpoints.every * (sizes.steps_per_epoch if training.checkpoints.unit == "epoch" else 1)
     return 1 + -(-sizes.steps_per_epoch * training.epochs // every)
+
+
+def moved_prediction_tasks(setup: Setup, sizes: Sizes, split: str) -> dict[str, Task]:
+    """Predictions that members drawn around a solution may be compared with, by ``prediction_name``.
+
+    A drawn member of a network with batch norm gets statistics of its own. So must what it is compared with: by the
+    running statistics of training a member at scale 0 would be another function than its solution.
+    """
+    plain = prediction_tasks(setup, sizes, split)
+    if not sizes.batch_norm:
+        return {task.name: task for task in plain}
+    return {
+        task.name: replace(task, name=f"{task.name}/fresh", arguments={**task.arguments, "fresh": True})
+        for task in plain
+    }
 
 
 def prediction_tasks(setup: Setup, sizes: Sizes, split: str) -> list[Task]:
@@ -208,6 +249,13 @@ def each_alone(
         return result
 
     return side_by_side([work(job) for job in jobs], context.cores)
+
+
+def check_perplexities(perplexities: Sequence[float]) -> None:
+    """Raise ``ValueError`` unless perplexities are above 0 and tell their embeddings apart."""
+    require(all(p > 0 for p in perplexities), f"perplexities must be above 0, got {list(perplexities)}")
+    names = {f"{p:g}" for p in perplexities}
+    require(len(names) == len(perplexities), f"perplexities must differ, got {list(perplexities)}")
 
 
 def members_table(setup: Setup, results: Results, steps: int) -> Table:

@@ -19,18 +19,19 @@ from modescape.studies.drawing import (
     chosen_subspaces,
     drawing_task,
     in_turns,
-    part_of,
     require_validation,
     some_examples,
 )
 from modescape.studies.members import (
+    check_perplexities,
     checkpoint_count,
     each_alone,
     first_failure,
     logits_of,
     members_table,
+    moved_prediction_tasks,
+    part_of,
     prediction_name,
-    prediction_tasks,
     training_tasks,
 )
 from modescape.studies.setup import Setup
@@ -52,8 +53,8 @@ def _probabilities(context: Context, job: Job) -> Generator[int, None, Result]:
     kept, tried = [], 0
     for found in sampler.drawn(split, None, Keep(**job.arguments["keep"])):
         tried += 1
-        if found.logits is not None:
-            kept.append(found.logits.softmax(dim=-1))
+        if found is not None:
+            kept.append(found.softmax(dim=-1))
             yield 1
     facts = {"asked": job.arguments["count"], "tried": tried, "kept": len(kept)}
     return Result({"drawn": {"probabilities": torch.stack(kept)}}, facts)
@@ -68,7 +69,7 @@ def _reduce(context: Context, job: Job) -> Result:
     split, name = job.arguments["split"], job.arguments["subspace"]
     members = [m for m in job.arguments["members"] if f"draw/embedding/{name}/member/{m}" in job.inputs]
     if len(members) < 2:
-        raise MemberFailed(f"{len(members)} trajectories came to the end, and it takes two to compare", step=0)
+        raise MemberFailed(f"it takes two trajectories to compare, and {len(members)} came to the end", step=0)
     rows = some_examples(context, split, job.arguments["examples"])
     points, labels = [], []
     counts = []
@@ -178,7 +179,7 @@ class SubspaceEmbedding(Study):
         for name, least in (("trajectories", 2), ("count", 1), ("seeds", 1)):
             require(getattr(self, name) >= least, f"{name} must be at least {least}, got {getattr(self, name)}")
         require(self.examples is None or self.examples >= 1, f"examples must be at least 1, got {self.examples}")
-        require(all(p > 0 for p in self.perplexities), f"perplexities must be above 0, got {list(self.perplexities)}")
+        check_perplexities(self.perplexities)
 
     def _pictures(self, name: str) -> list[_Picture]:
         return [
@@ -193,7 +194,6 @@ class SubspaceEmbedding(Study):
         require(self.split in sizes.examples, f"there is no split {self.split!r}; choose {', '.join(sizes.examples)}")
         require_validation(self.keep, sizes)
         names = chosen_subspaces(self.subspaces, setup, sizes)
-        require(len(names) > 0, "no subspace fits the trajectories; record more with training.checkpoints")
         members = range(min(self.trajectories, setup.training.members))
         # Keeping may leave a single drawn member of each.
         points = len(members) * (checkpoint_count(setup, sizes) + (self.count if self.keep.least is None else 1))
@@ -202,17 +202,18 @@ class SubspaceEmbedding(Study):
             f"perplexity must be below the number of points, {points}; got {list(self.perplexities)}",
         )
         at = {"split": self.split, "examples": self.examples}
-        predicting = prediction_tasks(setup, sizes, self.split)
+        predicting = moved_prediction_tasks(setup, sizes, self.split)
         drawing, embedding, pictures = [], [], []
         for name in names:
             draws = [Draws("embedding", name, m, self.count, {**at, "keep": asdict(self.keep)}) for m in members]
             tasks = [drawing_task(setup, draw_predictions, found, {}) for found in draws]
-            inputs = [*(task.name for task in tasks), *(prediction_name(m, self.split) for m in members)]
+            inputs = {task.name: task.name for task in tasks}
+            inputs |= {found: predicting[found].name for found in (prediction_name(m, self.split) for m in members)}
             reduce = Task(
                 f"embed/subspace/{name}/reduce",
                 reduce_drawn,
                 {"members": list(members), "subspace": name, **at},
-                {source: source for source in inputs},
+                inputs,
                 tolerant=True,
             )
             own = self._pictures(name)
@@ -226,7 +227,7 @@ class SubspaceEmbedding(Study):
             {task.name: task.name for task in embedding},
             tolerant=True,
         )
-        return [*training_tasks(setup, sizes), *predicting, *drawing, *embedding, gather]
+        return [*training_tasks(setup, sizes), *predicting.values(), *drawing, *embedding, gather]
 
     def tables(self, setup: Setup, results: Results) -> Mapping[str, Table]:
         """Members, drawn members, embeddings with their quality, and the answers."""

@@ -21,6 +21,7 @@ from modescape.core.weights import cosine, inner_products, stack
 from modescape.errors import MemberFailed
 from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task
 from modescape.studies.members import (
+    check_perplexities,
     comparable,
     each_alone,
     first_failure,
@@ -151,7 +152,7 @@ class Trajectories(Study):
     def __post_init__(self) -> None:
         require(self.seeds >= 1, f"seeds must be at least 1, got {self.seeds}")
         require(self.draws >= 100, f"draws must be at least 100 for an interval, got {self.draws}")
-        require(all(p > 0 for p in self.perplexities), f"perplexities must be above 0, got {list(self.perplexities)}")
+        check_perplexities(self.perplexities)
 
     def _pictures(self) -> list[_Picture]:
         drawn = [_Picture(p, seed) for p in self.perplexities for seed in range(self.seeds)]

@@ -57,7 +57,7 @@ def test_a_factory_that_cannot_be_used_is_told_in_one_line(name, said):
 
 def test_a_factory_that_fits_is_counted_and_leaves_global_chance_alone():
     before = torch.get_rng_state()
-    assert checked(own("flat", width=5)) == Facts(parameters=64 * 5 + 5 + 5 * 10 + 10, dropout=True)
+    assert checked(own("flat", width=5)) == Facts(parameters=64 * 5 + 5 + 5 * 10 + 10, dropout=True, batch_norm=False)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -65,6 +65,7 @@ def test_networks_of_the_catalogue_are_built_for_the_data():
     small = {"channels": (2, 3)}
     assert checked(NetworkChoice(name="small_cnn", options=small)).dropout
     assert not checked(NetworkChoice(name="small_cnn", options={**small, "dropout": 0.0})).dropout
+    assert checked(NetworkChoice(name="resnet20", options={"blocks": 1, "width": 2})).batch_norm
     with pytest.raises(NetworkError, match=r"network small_cnn cannot be built: .*too small for 4 poolings"):
         checked(NetworkChoice(name="small_cnn", options={"channels": (2, 2, 2, 2)}))
     with pytest.raises(NetworkError, match=r"network mlp cannot be built: .*unexpected keyword argument 'widht'"):

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from modescape.core.models.batch_norm import has_batch_norm
 from modescape.core.models.catalogue import NETWORKS
 from modescape.core.models.checks import check_network
 from modescape.core.models.dropout import has_dropout
@@ -61,10 +62,11 @@ def factory_digest(path: str) -> str:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a plan must know of a network: its number of parameters, and whether it has dropout."""
+    """What a plan must know of a network: its number of parameters, whether it has dropout and batch norm."""
 
     parameters: int
     dropout: bool
+    batch_norm: bool
 
 
 def check(build: Callable[[], nn.Module], choice: NetworkChoice, split: Split, scaling: Scaling, classes: int) -> Facts:
@@ -85,4 +87,5 @@ def check(build: Callable[[], nn.Module], choice: NetworkChoice, split: Split, s
     check_network(module, scaling(split.inputs[:4].cpu()), classes, choice.title)
     if any(parameter.dtype != torch.float32 for parameter in module.parameters()):
         raise NetworkError(f"network {choice.title} has parameters that are not float32; modescape trains in float32")
-    return Facts(sum(parameter.numel() for parameter in module.parameters()), dropout)
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return Facts(parameters, dropout, has_batch_norm(module))

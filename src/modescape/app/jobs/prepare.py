@@ -116,7 +116,8 @@ def prepare(recipe: Recipe, options: Options) -> Prepared:
     cores = 1 if device.type == "cuda" else (options.cores or cores_available())
     splits = {n: Split(s.inputs.to(device), s.targets.to(device)) for n, s in dataset.splits.items()}
     context = Context(recipe.setup, splits, scaling.to(device), classes, build, cores)
-    sizes = Sizes({name: len(split) for name, split in splits.items()}, recipe.training.batch, facts.dropout)
+    examples = {name: len(split) for name, split in splits.items()}
+    sizes = Sizes(examples, recipe.training.batch, dropout=facts.dropout, batch_norm=facts.batch_norm)
     return Prepared(recipe, dataset, context, sizes, facts.parameters)
 
 

@@ -72,6 +72,9 @@ def mds(reduced: Float[Tensor, "point axis"], seed: int) -> Embedding:
     """scikit-learn's metric multidimensional scaling (SMACOF) of reduced points, from one seeded random start."""
     from sklearn.manifold import MDS
 
+    wanted = torch.pdist(reduced.double())
+    if not wanted.any():
+        return Embedding(torch.zeros(len(reduced), 2, dtype=torch.float64), stress=0.0)
     # The start was random before there was a choice; later versions warn that it will change.
     known = inspect.signature(MDS.__init__).parameters
     start = {"init": "random"} if "init" in known else {}
@@ -79,10 +82,8 @@ def mds(reduced: Float[Tensor, "point axis"], seed: int) -> Embedding:
     # Reduced points are centred, so the last axis is empty; without it the matrix is not square, which the library
     # takes for a table of distances and warns of.
     points = torch.from_numpy(method.fit_transform(reduced[:, :-1].double().numpy()).astype(np.float64))
-    wanted = torch.pdist(reduced.double())
     missed = (torch.pdist(points) - wanted).square().sum()
-    total = wanted.square().sum()
-    return Embedding(points, stress=float((missed / total).sqrt()) if total > 0 else 0.0)
+    return Embedding(points, stress=float((missed / wanted.square().sum()).sqrt()))
 
 
 def nearest_neighbour_purity(

@@ -57,6 +57,11 @@ class Subspace(ABC):
         """Whether members are drawn by masks on activations: the network must hold them (``models.dropout``)."""
         return False
 
+    @property
+    def needs_score(self) -> bool:
+        """Whether fitting needs a validation score."""
+        return False
+
     @abstractmethod
     def fit(self, trajectory: Trajectory, problem: Problem | None = None) -> Any:
         """What draws depend on, from the checkpoints of one training.

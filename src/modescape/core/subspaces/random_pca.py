@@ -36,6 +36,11 @@ class RandomPCA(Subspace):
         require(self.samples > self.rank, f"samples must be above rank, got {self.samples} for rank {self.rank}")
         require(self.distance > 0, f"distance must be above 0, got {self.distance}")
 
+    @property
+    def needs_score(self) -> bool:
+        """Keeping takes a validation score."""
+        return self.keep.least is not None
+
     def fit(self, trajectory: Trajectory, problem: Problem | None = None) -> PrincipalAxes:
         """Draw, keep and reduce; the samples descend from the root seed and the trajectory's seed path."""
         chance = named_generator(problem.root if problem else 0, trajectory.seed_path, "random_pca")
