@@ -80,6 +80,21 @@ def test_an_override_lies_beside_the_plain_run_and_changes_it(say, tmp_path):
     assert (values[0] != values[1]).any()
 
 
+def test_another_setting_of_a_study_stays_in_the_run_and_trains_nothing(say, tmp_path):
+    say("study", "trajectories", "smoke")
+    run = tmp_path / "runs" / "smoke"
+    weights = run / "results" / "train" / "member" / "0" / "epoch" / "6" / "checkpoints.safetensors"
+    before = weights.stat().st_mtime_ns
+    said = say("study", "trajectories", "smoke", "--set", "trajectories.draws=300", "--set", "trajectories.seeds=2")
+    assert said.code == 0
+    assert "training" not in said.err
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["smoke"]
+    assert weights.stat().st_mtime_ns == before
+    quality = read_tables(Layout(run), "trajectories")["embedding_quality"]
+    assert sorted(set(quality["seed"].tolist())) == [0, 1]
+    assert "<td>300</td>" in (run / "report.html").read_text()
+
+
 def test_the_number_of_cores_changes_no_number(say, tmp_path):
     say("run", "smoke", "--cores", "1", "--out", "one")
     say("run", "smoke", "--cores", "3", "--out", "three")

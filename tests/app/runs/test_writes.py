@@ -247,6 +247,19 @@ def test_a_run_is_for_one_process_one_configuration_and_one_version(tmp_path):
         raise AssertionError
 
 
+def test_what_a_run_was_asked_for_follows_the_latest_command_and_how_it_was_begun_stays(tmp_path):
+    root = tmp_path / "run"
+    with open_run(root, BELONGS, {"versions": {"torch": "1"}}, {"settings": {"draws": 1}}) as first:
+        assert first.identity["settings"] == {"draws": 1}
+    before = (root / "run.json").stat().st_mtime_ns
+    with open_run(root, BELONGS, {"versions": {"torch": "2"}}, {"settings": {"draws": 1}}):
+        assert (root / "run.json").stat().st_mtime_ns == before
+    with open_run(root, BELONGS, {"versions": {"torch": "2"}}, {"settings": {"draws": 2}}) as again:
+        assert again.identity == {
+            "schema": 1, "belongs": BELONGS, "versions": {"torch": "1"}, "settings": {"draws": 2},
+        }  # fmt: skip
+
+
 def test_a_killed_process_holds_no_lock(tmp_path):
     code = (
         "import os, signal, pathlib\nfrom modescape.app.runs.run import open_run\n"
