@@ -172,3 +172,16 @@ def test_without_batch_norm_statistics_change_nothing():
     refresh_statistics(module, batches())
     assert all(torch.equal(a, b) for a, b in zip(module.state_dict().values(), before, strict=True))
     assert not module.training
+
+
+def test_without_inputs_there_are_no_statistics():
+    with pytest.raises(ValueError, match="at least one batch of training examples"):
+        refresh_statistics(network(), [])
+
+
+def test_a_pass_that_fails_leaves_the_layers_as_they_predict():
+    module = network()
+    with pytest.raises(RuntimeError):
+        refresh_statistics(module, [torch.zeros(2, 9)])
+    assert [layer.momentum for layer in tracking(module)] == [0.1, 0.3]
+    assert not any(layer.training for layer in module.modules())

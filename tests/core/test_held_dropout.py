@@ -10,6 +10,7 @@ from modescape.core.models.plain_cnn import small_cnn
 from modescape.core.predictions import placed, predict_all
 from modescape.core.splits import Split, scaling_of
 from modescape.core.subspaces.activation_dropout import ActivationDropout, with_masks
+from modescape.core.training.noise import seed_dropout
 from modescape.core.weights import Trajectory, load_into, of_module
 
 IMAGES = (3, 8, 8)
@@ -268,3 +269,24 @@ def test_checkpoints_get_masks_of_ones_and_keep_their_own_buffers():
     assert torch.equal(found.weights.buffers["2.mask0"], torch.ones(2, 1, 4))
     assert found.weights.buffers["2.rate"].tolist() == pytest.approx([0.3, 0.3])
     load_into(held, found.weights, 1)
+
+
+def test_signals_fall_channel_by_channel_as_torch_lets_them():
+    with pytest.warns(UserWarning, match="dropout1d behavior"):
+        held = hold_dropout(nn.Sequential(nn.Dropout2d(0.5), nn.Flatten()), torch.ones(2, 4, 6))
+    assert held[0].mask0.shape == (1, 4, 1)
+    seeded = nn.Sequential(nn.Dropout2d(0.5))
+    (layer,) = seed_dropout(seeded)
+    layer.chance = chance()
+    thinned = seeded.train()(torch.ones(50, 4, 6))
+    assert torch.equal(thinned, thinned[:, :, :1].expand_as(thinned))
+    assert (thinned[:, :1] != thinned[:, 1:2]).any()
+
+
+def test_a_network_that_is_one_dropout_layer_is_replaced_itself():
+    assert isinstance(hold_dropout(nn.Dropout(0.5), torch.ones(2, 3)), HeldDropout)
+
+
+def test_a_layer_that_drops_everything_is_refused():
+    with pytest.raises(ValueError, match="rate 1 leaves nothing"):
+        hold_dropout(nn.Sequential(nn.Linear(3, 3), nn.Dropout(1.0)), torch.ones(2, 3))

@@ -131,3 +131,23 @@ def test_less_than_one_try_is_refused(tries):
 def test_the_published_rule_is_possible():
     assert Keep() == Keep(least=None, tries=5)
     assert (Keep(least=0.65).least, Keep(least=0.7, tries=5).tries) == (0.65, 5)
+
+
+def test_no_member_is_held_while_the_next_is_drawn():
+    alive = []
+
+    class Watching(Source):
+        def draw(self):
+            alive.append(sum(reference() is not None for reference in self.drawn))
+            return super().draw()
+
+    source = Watching([0.9] * 4)
+    found = ask(source, 4, least=0.5)
+    for _ in range(4):
+        number(next(found).member)
+    assert alive == [0, 0, 0, 0]
+
+
+def test_at_least_one_member_is_asked_for():
+    with pytest.raises(ValueError, match="count must be at least 1 member, got 0"):
+        next(ask(Source([]), 0, least=0.5))

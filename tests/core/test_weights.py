@@ -108,3 +108,8 @@ def test_a_trajectory_ends_in_its_solution_and_only_goes_forward():
     assert torch.equal(Trajectory(weights, (0, 5, 9), "member/0").solution.params["a"], weights.params["a"][2:])
     with pytest.raises(ValueError, match="do not increase"):
         Trajectory(weights, (0, 9, 5), "member/0")
+
+
+def test_a_trajectory_has_at_least_one_checkpoint():
+    with pytest.raises(ValueError, match="the trajectory member/0 has no checkpoint"):
+        Trajectory(Weights({"a": torch.zeros(0, 2)}, {}, ()), (), "member/0")

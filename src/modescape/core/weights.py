@@ -50,6 +50,7 @@ class Trajectory:
     seed_path: str
 
     def __post_init__(self) -> None:
+        require(len(self.steps) > 0, f"the trajectory {self.seed_path} has no checkpoint")
         require(len(self.weights) == len(self.steps), f"{len(self.weights)} checkpoints, {len(self.steps)} steps")
         require(
             all(a < b for a, b in zip(self.steps, self.steps[1:], strict=False)),

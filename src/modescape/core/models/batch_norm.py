@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from modescape.core.settings import require
 from modescape.core.shapes import Float
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
@@ -28,7 +29,8 @@ def has_batch_norm(module: nn.Module) -> bool:
 def refresh_statistics(module: nn.Module, batches: Iterable[Float[Tensor, "example *shape"]]) -> None:
     """Compute the running statistics anew from these inputs, in place; every other layer stays as in evaluation.
 
-    The module ends in evaluation mode. Every batch weighs the same: the last should not be much smaller.
+    The module ends in evaluation mode. Every batch weighs the same: the last should not be much smaller. Raises
+    ``ValueError`` if there are no inputs.
     """
     layers = tracking(module)
     momenta = [layer.momentum for layer in layers]
@@ -37,8 +39,13 @@ def refresh_statistics(module: nn.Module, batches: Iterable[Float[Tensor, "examp
         layer.reset_running_stats()
         layer.momentum = None
         layer.train()
-    for batch in batches:
-        module(batch)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-        layer.eval()
+    count = 0
+    try:
+        for batch in batches:
+            module(batch)
+            count += 1
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+            layer.eval()
+    require(count > 0 or not layers, "batch-norm statistics need at least one batch of training examples")

@@ -44,13 +44,16 @@ def has_dropout(module: nn.Module) -> bool:
 def hold_dropout(module: nn.Module, examples: Float[Tensor, "example *shape"]) -> nn.Module:
     """Replace every dropout layer that these examples pass through, in place, by one that holds masks of ones.
 
-    A layer that stands in several places stays one layer, with a mask for each use. Returns the module, in evaluation
-    mode. Raises ``ValueError`` if there is no dropout layer to replace.
+    A layer that stands in several places stays one layer, with a mask for each use. Returns the module, or what
+    replaces it if it is a dropout layer itself, in evaluation mode. Raises ``ValueError`` if there is no dropout layer
+    to replace, or if one drops everything.
     """
     shapes: dict[nn.Module, list[tuple[int, ...]]] = {}
 
     def watch(layer: nn.Module, _: tuple[Tensor, ...], value: Tensor) -> None:
-        shape, dims = tuple(value.shape[1:]), DROPPED_DIMS[type(layer)]
+        shape = tuple(value.shape[1:])
+        # Like torch, which takes an input with fewer sides than the layer's name says channel by channel.
+        dims = min(DROPPED_DIMS[type(layer)], len(shape) - 1)
         shapes.setdefault(layer, []).append(shape[: len(shape) - dims] + (1,) * dims)
 
     handles = [layer.register_forward_hook(watch) for layer in module.modules() if type(layer) in DROPPED_DIMS]
@@ -60,9 +63,11 @@ def hold_dropout(module: nn.Module, examples: Float[Tensor, "example *shape"]) -
     for handle in handles:
         handle.remove()
     require(bool(shapes), "activation dropout needs a network with dropout layers (nn.Dropout), and this one has none")
+    whole = [layer for layer in shapes if float(layer.p) >= 1]  # type: ignore[arg-type]
+    require(not whole, "activation dropout: a dropout layer with rate 1 leaves nothing that a mask could thin")
     held = {layer: HeldDropout(float(layer.p), uses) for layer, uses in shapes.items()}  # type: ignore[arg-type]
     for parent in list(module.modules()):
         for name, child in parent._modules.items():
             if child in held:
                 setattr(parent, name, held[child])
-    return module.eval()
+    return held.get(module, module).eval()

@@ -43,6 +43,7 @@ def attempts(
         rule.least is None or score is not None,
         f"{what}: keep.least = {rule.least} needs a validation split; set data.validation",
     )
+    require(count >= 1, f"count must be at least 1 member, got {count}")
     tried = kept = 0
     best = -math.inf
     while kept < count and tried < count * rule.tries:
@@ -51,6 +52,8 @@ def attempts(
         good = rule.least is None or found >= rule.least
         tried, kept, best = tried + 1, kept + good, max(best, found)
         yield Attempt(member, found, good)
+        # Two members at once would double what a large network needs.
+        del member
     require(
         kept > 0,
         f"{what}: none of {tried} drawn members reached the validation accuracy keep.least = {rule.least} "

@@ -32,8 +32,10 @@ class SeededDropout(nn.Module):
         if self.rate == 1:
             return values * 0
         shape = tuple(values.shape)
-        if self.channel_dims:
-            shape = shape[: -self.channel_dims] + (1,) * self.channel_dims
+        # Like torch, which takes an input with fewer sides than the layer's name says channel by channel.
+        sides = min(self.channel_dims, values.ndim - 2)
+        if sides > 0:
+            shape = shape[:-sides] + (1,) * sides
         elif values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):
             # A mask that lies in memory otherwise than the values makes the product several times slower.
             count, channels, height, width = shape
