@@ -272,7 +272,7 @@ def test_checkpoints_get_masks_of_ones_and_keep_their_own_buffers():
 
 
 def test_signals_fall_channel_by_channel_as_torch_lets_them():
-    with pytest.warns(UserWarning, match="dropout1d behavior"):
+    with pytest.warns(UserWarning, match="3D input to dropout2d"):
         held = hold_dropout(nn.Sequential(nn.Dropout2d(0.5), nn.Flatten()), torch.ones(2, 4, 6))
     assert held[0].mask0.shape == (1, 4, 1)
     seeded = nn.Sequential(nn.Dropout2d(0.5))
