@@ -59,6 +59,11 @@ def test_those_asked_for_come_once_in_the_order_of_the_catalogue():
     ("wanted", "sizes", "words"),
     [
         (("swagg",), SIZES, r"there is no subspace 'swagg'; choose from random_direction, .*, laplace"),
+        (
+            ("laplace",),
+            SIZES,
+            r"subspace laplace: it needs an optional library, .*: pip install 'modescape\[laplace\]'",
+        ),
         ((), SIZES, r"subspaces is empty; choose from random_direction, .* or leave it out for all"),
         (
             ("random_direction", "activation_dropout"),

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -55,6 +56,8 @@ def chosen_subspaces(wanted: Sequence[str] | None, setup: Setup, sizes: Sizes) -
 
 def _obstacle(name: str, setup: Setup, sizes: Sizes) -> str | None:
     subspace, count = setup.subspace(name), checkpoint_count(setup, sizes)
+    if name in EXTRAS and find_spec(EXTRAS[name]) is None:
+        return f"it needs an optional library, which is not installed: pip install 'modescape[{EXTRAS[name]}]'"
     if subspace.holds_masks and not sizes.dropout:
         return (
             f"the network {setup.network.title} has no dropout layers with a rate above 0; "

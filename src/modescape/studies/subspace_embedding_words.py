@@ -41,6 +41,8 @@ def _lead(row: Row, subspaces: int, split: str) -> str:
     )
     if row["least"] == 1:
         return f"Every sample stays with its own trajectory: {told}."
+    if row["value"] >= 0.95:
+        return f"Nearly every sample stays with its own trajectory: {told}."
     return f"Samples stay with their own trajectory only in part: {told}."
 
 

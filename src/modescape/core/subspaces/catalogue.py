@@ -25,4 +25,4 @@ SUBSPACES: dict[str, type[Subspace]] = {
 """Name -> the class of its settings."""
 
 EXTRAS: dict[str, str] = {"laplace": "laplace"}
-"""Subspaces that need an optional library: name -> the extra to install it by."""
+"""Subspaces that need an optional library: name -> the library's module, which the extra is named after."""

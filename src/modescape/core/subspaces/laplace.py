@@ -70,6 +70,8 @@ class Laplace(Subspace):
             raise SettingsError(message) from error
         # The library draws noise where the network lies, and generators of named paths lie on the CPU.
         network = copy.deepcopy(problem.network).cpu().requires_grad_().eval()
+        # It reads parameters as flat views, which kernels in another memory format do not have.
+        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         load_into(network, solution, 0)
         size, total = sum(tensor.numel() for tensor in network.parameters()), len(problem.train)
         require(
