@@ -318,6 +318,12 @@ def test_the_answers_are_means_and_ranges():
     assert all(math.isnan(row["low"]) and math.isnan(row["high"]) for row in rows)
 
 
+@pytest.mark.parametrize(("lowest", "start"), [(0.95, "Nearly every sample"), (0.85, "Samples stay")])
+def test_the_lead_grades_how_many_stay(lowest, start):
+    (lead, *_) = answers(PURE, [drawn("swag", 1.0), drawn("swag", lowest)], "test").rows()
+    assert lead["sentence"].startswith(start)
+
+
 def test_the_lead_says_when_all_stay():
     (lead, *_) = answers(PURE, [drawn("swag", 1.0), drawn("swag", 1.0)], "train").rows()
     assert lead["sentence"].startswith("Every sample stays with its own trajectory: 100.0% of the drawn members")

@@ -84,7 +84,8 @@ def best_of_equal_accuracy(plane: Plane, samples: Tensor, accuracy: Tensor, tole
     """For each draw the largest normalised disagreement among samples at least about as accurate as ``accuracy``.
 
     About as accurate: at most ``tolerance`` below it, or below the best that samples and base reach if that is less.
-    The base itself counts as a sample that never disagrees.
+    The base itself counts as a sample that never disagrees. The largest of many owes something to luck, here and in
+    every draw, so that what solutions lie above it is rather too little than too much.
     """
     reached = torch.maximum(plane.accuracy[:, samples].max(dim=1).values, plane.base)
     enough = torch.minimum(accuracy, reached) - tolerance - ROUNDING

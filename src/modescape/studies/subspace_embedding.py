@@ -152,7 +152,8 @@ def _gather(context: Context, job: Job) -> Result:
     if not parts:
         raise MemberFailed("no embedding could be made: fewer than two trajectories came to the end", step=0)
     facts = {"quality": quality, "drawn": drawn, "steps": context.steps, "pictures": job.arguments["pictures"]}
-    return Result({"points": {"numbers": torch.cat(parts)}}, facts | {"split": job.arguments["split"]})
+    facts |= {name: job.arguments[name] for name in ("split", "examples")}
+    return Result({"points": {"numbers": torch.cat(parts)}}, facts)
 
 
 @final
@@ -203,6 +204,7 @@ class SubspaceEmbedding(Study):
         )
         at = {"split": self.split, "examples": self.examples}
         predicting = moved_prediction_tasks(setup, sizes, self.split)
+        looked_at = min(self.examples or sizes.examples[self.split], sizes.examples[self.split])
         drawing, embedding, pictures = [], [], []
         for name in names:
             draws = [Draws("embedding", name, m, self.count, {**at, "keep": asdict(self.keep)}) for m in members]
@@ -223,7 +225,7 @@ class SubspaceEmbedding(Study):
         gather = Task(
             "measure/embeddings",
             gather_embeddings,
-            {"subspaces": names, "pictures": pictures, "split": self.split},
+            {"subspaces": names, "pictures": pictures, "split": self.split, "examples": looked_at},
             {task.name: task.name for task in embedding},
             tolerant=True,
         )
@@ -236,8 +238,9 @@ class SubspaceEmbedding(Study):
             raise first_failure(setup, results, "measure/embeddings")
         quality = from_rows(SUBSPACE_EMBEDDING_QUALITY, [_nan_for_none(row) for row in gathered.facts["quality"]])
         drawn = from_rows(DRAWN, gathered.facts["drawn"])
+        looked_at = f"{gathered.facts['examples']:,} {gathered.facts['split']}"
         return {
-            "answers": answers(quality.rows(), drawn.rows(), gathered.facts["split"]),
+            "answers": answers(quality.rows(), drawn.rows(), looked_at),
             "members": members_table(setup, results, gathered.facts["steps"]),
             "embedding": _points_table(gathered),
             "embedding_quality": quality,

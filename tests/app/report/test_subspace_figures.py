@@ -242,6 +242,13 @@ def test_a_plane_without_errors_can_be_drawn() -> None:
     assert encode(plane.draw(plane.numbers(diversity(level=NAN))), "png").startswith(b"\x89PNG")
 
 
+def test_no_solution_is_cut_off_however_often_it_disagrees() -> None:
+    found = plane.numbers(diversity(level=1.9))
+    highest = max(row.points[kinds.INDEPENDENT][:, 1].max() for row in found)
+    assert highest > 1.5
+    assert all(axes.get_ylim()[1] > highest for axes in plane.draw(found).axes)
+
+
 def texts(figure: Any) -> list[str]:
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 

@@ -91,11 +91,14 @@ def draw(numbers: tuple[Plane, ...]) -> Figure:
     """A row for each base: the whole plane, and the part where solutions lie."""
     figure = Figure(figsize=(WIDTH, 1.15 + 4.5 * len(numbers)), layout="constrained")
     grid = figure.subplots(len(numbers), 2, squeeze=False, sharey=True)
+    # A solution that errs little may disagree more often than it errs; none is cut off.
+    top = max(_TOP, *(1.06 * float(np.nanmax(plane.points[INDEPENDENT][:, 1], initial=0.0)) for plane in numbers))
     for (whole, part), plane in zip(grid, numbers, strict=True):
         for axes in (whole, part):
             _draw(axes, plane, close=axes is part)
+            axes.set_ylim(-0.06, top)
         low, high = plane.close
-        whole.add_patch(Rectangle((low, -0.03), high - low, _TOP, fill=False, edgecolor=FAINT, linewidth=1, zorder=1))
+        whole.add_patch(Rectangle((low, -0.03), high - low, top, fill=False, edgecolor=FAINT, linewidth=1, zorder=1))
         whole.set_title(f"base: solution {plane.origin}" if len(numbers) > 1 else "the whole plane")
         part.set_title("where solutions lie")
         whole.set_ylabel("normalised disagreement with the base")
@@ -117,7 +120,7 @@ def _draw(axes: Axes, plane: Plane, close: bool) -> None:
     axes.scatter(*plane.base, color=INK, clip_on=False, **stars)
     reach = np.concatenate(list(plane.points.values()))[:, 0]
     limits = plane.close if close else (reach.min() - 0.02, max(reach.max(), plane.base[0]) + 0.03)
-    axes.set(xlim=limits, ylim=(-0.06, _TOP))
+    axes.set_xlim(*limits)
     axes.xaxis.set_major_formatter(percent)
     axes.grid(color=GRID)
     axes.tick_params(length=0)

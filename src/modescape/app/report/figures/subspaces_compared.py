@@ -81,7 +81,7 @@ def draw(numbers: Compared) -> Figure:
     left.set_xticks([], minor=True)
     _panel(right, numbers.divergences, _means(numbers.divergences), numbers.names)
     right.set(xlabel="Jensen-Shannon divergence (nats)", title="an ensemble of few members")
-    right.set_xlim(left=0)
+    right.set_xlim(left=-0.02 * max(value for _, value in _means(numbers.divergences)))
     return figure
 
 
