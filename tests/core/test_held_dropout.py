@@ -290,3 +290,24 @@ def test_a_network_that_is_one_dropout_layer_is_replaced_itself():
 def test_a_layer_that_drops_everything_is_refused():
     with pytest.raises(ValueError, match="rate 1 leaves nothing"):
         hold_dropout(nn.Sequential(nn.Linear(3, 3), nn.Dropout(1.0)), torch.ones(2, 3))
+
+
+def test_a_pass_that_broke_off_between_two_uses_leaves_the_masks_in_step():
+    class Breaking(Twice):
+        broken = False
+
+        def forward(self, values):
+            first = self.dropout(self.first(values))
+            if self.broken:
+                raise RuntimeError("on purpose")
+            return self.head(self.dropout(self.second(first)))
+
+    network = hold_dropout(Breaking(), torch.ones(1, 3))
+    network.dropout.mask0.copy_(2 * torch.ones(1, 4))
+    values = torch.randn(5, 3, generator=chance())
+    before = network(values)
+    network.broken = True
+    with pytest.raises(RuntimeError, match="on purpose"):
+        network(values)
+    network.broken = False
+    assert torch.equal(network(values), before)

@@ -36,6 +36,13 @@ class HeldDropout(nn.Module):
         return values * mask
 
 
+def _first_turns(module: nn.Module, _: tuple[Tensor, ...]) -> None:
+    """Every pass begins with each layer's first mask, even after one that broke off between two uses."""
+    for layer in module.modules():
+        if isinstance(layer, HeldDropout):
+            layer.turn = 0
+
+
 def has_dropout(module: nn.Module) -> bool:
     """Whether a network has dropout layers with a rate above 0."""
     return any(float(layer.p) > 0 for layer in module.modules() if type(layer) in DROPPED_DIMS)  # type: ignore[arg-type]
@@ -63,11 +70,13 @@ def hold_dropout(module: nn.Module, examples: Float[Tensor, "example *shape"]) -
     for handle in handles:
         handle.remove()
     require(bool(shapes), "activation dropout needs a network with dropout layers (nn.Dropout), and this one has none")
-    whole = [layer for layer in shapes if float(layer.p) >= 1]  # type: ignore[arg-type]
-    require(not whole, "activation dropout: a dropout layer with rate 1 leaves nothing that a mask could thin")
+    emptied = [layer for layer in shapes if float(layer.p) >= 1]  # type: ignore[arg-type]
+    require(not emptied, "activation dropout: a dropout layer with rate 1 leaves nothing that a mask could thin")
     held = {layer: HeldDropout(float(layer.p), uses) for layer, uses in shapes.items()}  # type: ignore[arg-type]
     for parent in list(module.modules()):
         for name, child in parent._modules.items():
             if child in held:
                 setattr(parent, name, held[child])
-    return held.get(module, module).eval()
+    ready = held.get(module, module)
+    ready.register_forward_pre_hook(_first_turns)
+    return ready.eval()
