@@ -315,6 +315,8 @@ def test_every_sentence_says_its_numbers():
 @pytest.mark.parametrize(
     ("share", "count", "start"),
     [
+        (0.0, 1, "The one pair of a base and an independent solution has no sample"),
+        (1.0, 1, "The one pair of a base and an independent solution has a sample"),
         (0.0, 4, "None of 4 pairs of a base and an independent solution has"),
         (0.25, 4, "1 of 4 pairs of a base and an independent solution has"),
         (0.5, 4, "2 of 4 pairs of a base and an independent solution have"),

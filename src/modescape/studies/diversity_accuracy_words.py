@@ -51,12 +51,11 @@ def _of_equal_accuracy(rows: Rows, facts: Facts) -> str:
 
 def _dominated(rows: Rows, facts: Facts) -> str:
     row = rows["dominated"]
-    count = round(row["value"] * row["count"])
-    which = "None" if count == 0 else str(count)
-    return (
-        f"{which} of {row['count']} pairs of a base and an independent solution {'has' if count <= 1 else 'have'} a "
-        "sample around the base that is as accurate and as diverse as the independent solution."
-    )
+    count, pairs = round(row["value"] * row["count"]), "of a base and an independent solution"
+    equal = "sample around the base that is as accurate and as diverse as the independent solution"
+    if row["count"] == 1:
+        return f"The one pair {pairs} has {'a' if count else 'no'} {equal}."
+    return f"{count or 'None'} of {row['count']} pairs {pairs} {'has' if count <= 1 else 'have'} a {equal}."
 
 
 def _near_base(rows: Rows, facts: Facts) -> str:
