@@ -63,6 +63,14 @@ def test_a_task_before_its_input_is_refused_by_name():
         content_keys([SECOND, FIRST], SCOPE)
 
 
+def test_a_result_inside_that_of_another_task_is_refused_by_name():
+    inner = replace(FIRST, name="first/part")
+    for tasks in ([FIRST, inner], [inner, FIRST]):
+        with pytest.raises(ValueError, match="the result of task first/part would lie inside that of first"):
+            content_keys(tasks, SCOPE)
+    assert content_keys([FIRST, replace(FIRST, name="first-part/first")], SCOPE).keys() == {"first", "first-part/first"}
+
+
 def test_a_phase_is_the_first_part_of_the_name():
     assert Task("train/member/3/epoch/2", train_members, {}).phase == "train"
 

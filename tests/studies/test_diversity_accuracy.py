@@ -52,7 +52,7 @@ def chosen(table, **wanted):
 
 
 def path_logits(results, member):
-    return results.read(f"predict/member/{member}/test/fresh").files["predictions"]["logits"].double().numpy()
+    return results.read(f"predict/fresh/member/{member}/test").files["predictions"]["logits"].double().numpy()
 
 
 def scores(logits, base, targets):

@@ -56,7 +56,7 @@ def points_of(context, results, name, members, rows, count=COUNT):
     """All predictions as one vector a network, and for each its member and whether it was drawn."""
     points, labels = [], []
     for member in members:
-        path = results.read(f"predict/member/{member}/test/fresh").files["predictions"]["logits"]
+        path = results.read(f"predict/fresh/member/{member}/test").files["predictions"]["logits"]
         for logits in path.double().numpy():
             points.append(softmax(logits[rows]).ravel())
             labels.append((member, False))

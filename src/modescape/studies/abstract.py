@@ -92,7 +92,13 @@ class Task:
 def content_keys(tasks: Sequence[Task], scope: Mapping[str, Any]) -> dict[str, str]:
     """For every task the SHA-256 of all that its result depends on: scope, function, arguments, inputs' keys."""
     keys: dict[str, str] = {}
+    names = {task.name for task in tasks}
     for task in tasks:
+        parts = task.name.split("/")
+        inside = [parent for depth in range(1, len(parts)) if (parent := "/".join(parts[:depth])) in names]
+        if inside:
+            # A result is a folder that is replaced as a whole, and what lies in it would go with it.
+            raise ValueError(f"the result of task {task.name} would lie inside that of {inside[0]}")
         missing = [name for name in task.inputs.values() if name not in keys]
         if missing:
             raise ValueError(f"task {task.name} needs {missing[0]}, which does not come before it")

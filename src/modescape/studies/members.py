@@ -175,9 +175,10 @@ def moved_prediction_tasks(setup: Setup, sizes: Sizes, split: str) -> dict[str, 
     plain = prediction_tasks(setup, sizes, split)
     if not sizes.batch_norm:
         return {task.name: task for task in plain}
+    moved = [{**task.arguments, "fresh": True} for task in plain]
     return {
-        task.name: replace(task, name=f"{task.name}/fresh", arguments={**task.arguments, "fresh": True})
-        for task in plain
+        task.name: replace(task, name=f"predict/fresh/member/{arguments['member']}/{split}", arguments=arguments)
+        for task, arguments in zip(plain, moved, strict=True)
     }
 
 
