@@ -1,6 +1,7 @@
 """A program: perform a run in processes that are killed again and again, and print what its files came to.
 
-Each process is a fork of this one, so that it starts at once; death comes from within, at a named point.
+Each process is a fork of this one, so that it starts at once; death comes from within, at a named point. This one only
+imports and computes nothing: in a fork of a process that has convolved, two threads that convolve crash now and then.
 """
 
 import hashlib
@@ -11,8 +12,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import sklearn.manifold  # noqa: F401  (imported once here, not in every fork)
-import torch
+import sklearn.datasets  # (imported once here, not in every fork)
+import sklearn.manifold  # noqa: F401
+import torch._dynamo  # noqa: F401  (which optimisers import at their first step)
 from toy_recipe import RECORD
 
 from modescape.app.executors.abstract import Done, Progressed
@@ -41,18 +43,32 @@ class Death:
             self.meets(type(happening).__name__)
 
 
-def lives(prepared, root, kind, last):
-    """Perform the run in a process of its own until it dies or ends; whether it came to its end."""
+def forked(work):
+    """The exit code of a process of its own that does this work, which returns its code."""
     child = os.fork()
     if child == 0:
-        code = 1
+        code = 255
         try:
-            perform(prepared, ["trajectories"], root, {"title": "Toy"}, Death(kind, last).listen)
-            code = 0
+            code = work()
         finally:
             sys.stderr.flush()
             os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def prepared():
+    """The toy, ready to run."""
+    return prepare(validate(RECORD, "toy"), Options(device="cpu", cores=2))
+
+
+def lives(root, kind, last):
+    """Perform the run in a process of its own until it dies or ends; whether it came to its end."""
+
+    def life():
+        perform(prepared(), ["trajectories"], root, {"title": "Toy"}, Death(kind, last).listen)
+        return 0
+
+    code = forked(life)
     if code not in (0, -signal.SIGKILL):
         raise SystemExit(f"a process ended with {code}")
     return code == 0
@@ -80,20 +96,11 @@ def plans(tasks):
     }
 
 
-def warm_up():
-    """Let torch's optimisers import what they do at their first step, here and not in every fork."""
-    weight = torch.nn.Parameter(torch.zeros(1))
-    weight.grad = torch.ones(1)
-    torch.optim.Adam([weight], fused=True).step()
-
-
 def main(folder):
     """Perform every plan."""
-    warm_up()
-    prepared = prepare(validate(RECORD, "toy"), Options(device="cpu", cores=2))
     came_to = {}
-    for number, (name, deaths) in enumerate(plans(len(prepared.tasks(["trajectories"]))).items()):
-        attempt = partial(lives, prepared, folder / str(number))
+    for number, (name, deaths) in enumerate(plans(forked(lambda: len(prepared().tasks(["trajectories"])))).items()):
+        attempt = partial(lives, folder / str(number))
         survived = [attempt(*death) for death in deaths]
         ended = attempt("never", 0)
         came_to[name] = {"survived": sum(survived), "ended": ended, "files": digests(folder / str(number))}
