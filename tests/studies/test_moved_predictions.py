@@ -79,6 +79,12 @@ def test_dropout_that_no_example_passes_is_told_with_subspace_and_member():
         toy.performed(context, study)
 
 
+def test_a_member_so_far_out_that_it_predicts_nothing_is_told_and_not_counted():
+    context = toy.context_of(2, normalised=False, random_direction=RandomDirection(plane_scale=1e30))
+    with pytest.raises(SettingsError, match=r"random_direction around member 0: .*not finite; lower .*plane_scale"):
+        toy.performed(context, STUDY)
+
+
 @pytest.mark.parametrize("study", [Trajectories, SubspaceEmbedding])
 def test_two_equal_perplexities_are_refused(study):
     with pytest.raises(ValueError, match=r"perplexities must differ, got \[5.0, 5.0\]"):

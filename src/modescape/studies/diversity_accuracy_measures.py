@@ -115,8 +115,7 @@ def _measure(context: Context, job: Job) -> Result:
         cloud = _cloud(context, job, members, base)
         told = partial(statistics, cloud=cloud, members=members, arguments=arguments, classes=context.classes)
         beside = _ensembles(context, job, members, base)
-        means = _means(cloud.values)
-        found.append(told(plane_of(means)) | _divergences(beside, _means))
+        found.append(told(plane_of(_means(cloud.values))) | _divergences(beside, _means))
         drawn.append(told(plane_of(resample.examples(cloud.values))) | _divergences(beside, resample.examples))
         places = torch.tensor([kinds.index(kind) for kind in cloud.kinds])
         points.append({**cloud.columns, "kind": places})
@@ -270,8 +269,7 @@ def _cloud(context: Context, job: Job, members: Sequence[int], base: int) -> Clo
     rows["origin"] = [base] * len(kinds)
     stacked = torch.cat(classes)
     values = torch.cat([~correct(own[None], targets), ~correct(stacked, targets), differing(stacked, own)])
-    means = torch.stack([row.double().mean() for row in values])
-    plane = plane_of(means[None])
+    plane = plane_of(_means(values))
     columns = {name: torch.tensor(found, dtype=torch.float64) for name, found in rows.items()}
     columns |= {
         "base_accuracy": plane.base.expand(len(kinds)).clone(),

@@ -157,9 +157,15 @@ class Sampler:
         return f"subspace {self.name} around member {self.member}"
 
     def logits(self, member: Weights, split: Split) -> Tensor:
-        """Logits [example, class] of a stack of one."""
-        found = predict_all(lambda: self.module, member, split, self.context.scaling, self.statistics)
-        return found[0]
+        """Logits [example, class] of a stack of one. Raises ``SettingsError`` unless they are finite."""
+        found = predict_all(lambda: self.module, member, split, self.context.scaling, self.statistics)[0]
+        if not found.isfinite().all():
+            # Classes and divergences of such a member mean nothing, and would pass for numbers.
+            raise SettingsError(
+                f"{self.where}: a drawn member gives logits that are not finite; lower subspaces.{self.name}.scale or "
+                "plane_scale"
+            )
+        return found
 
     def validation_accuracy(self, member: Weights) -> float:
         """Accuracy of a stack of one on the validation split."""

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from modescape.app.jobs.perform import disk_needed, peak_memory
+from modescape.app.jobs.perform import disk_needed, examples_drawn, peak_memory
 from modescape.app.jobs.prepare import Prepared
 from modescape.core.engine.side_by_side import Advanced, Failed, side_by_side
 from modescape.core.predictions import CHUNK, predict
 from modescape.core.splits import Split
 from modescape.core.training.loop import initial_state, train
 from modescape.core.weights import stack
-from modescape.studies.abstract import Sizes, Task
+from modescape.studies.abstract import Task
 from modescape.studies.members import plan_of, scratch
 
 PROBE_SECONDS = 3.0
@@ -52,12 +52,6 @@ def _rate(events: Iterator[Any]) -> float:
         events.close()  # type: ignore[attr-defined]
 
 
-def _looked_at(task: Task, sizes: Sizes) -> int:
-    """Examples that each member drawn by this task predicts."""
-    available = sizes.examples[task.arguments["split"]]
-    return min(task.arguments["examples"] or available, available)
-
-
 def estimate(prepared: Prepared, tasks: list[Task]) -> Estimate:
     """Time training and prediction on this machine for a few seconds each; nothing is written."""
     context = prepared.context
@@ -75,8 +69,7 @@ def estimate(prepared: Prepared, tasks: list[Task]) -> Estimate:
     predicting = _rate(side_by_side(work, context.cores)) * len(few)
     images = sum(task.weight for task in tasks if task.unit == "images")
     checkpoints = sum(task.weight for task in tasks if task.unit == "checkpoints")
-    drawn = sum(task.weight * _looked_at(task, prepared.sizes) for task in tasks if task.unit == "members")
-    predicted = checkpoints * prepared.sizes.examples.get("test", 0) + drawn
+    predicted = checkpoints * prepared.sizes.examples.get("test", 0) + examples_drawn(prepared, tasks)
     # All checkpoints and all predictions are in memory together while they are compared.
     held = checkpoints * (prepared.parameters * 4 + prepared.sizes.examples.get("test", 0) * context.classes * 8)
     return Estimate(

@@ -79,9 +79,19 @@ def disk_needed(prepared: Prepared, tasks: Sequence[Task]) -> int:
     checkpoints = sum(task.weight for task in tasks if task.unit == "checkpoints")
     largest = max(prepared.sizes.examples.values())
     predictions = checkpoints * largest * prepared.context.classes * 4
-    # At most the probabilities of a drawn member are kept, on average over the purposes far less.
-    drawn = sum(task.weight for task in tasks if task.unit == "members") * largest * 8
+    # A class for each example of a drawn member, or the probabilities of fewer examples.
+    drawn = 4 * examples_drawn(prepared, tasks)
     return checkpoints * weights + 6 * weights * prepared.recipe.training.members + predictions + drawn + 2**24
+
+
+def examples_drawn(prepared: Prepared, tasks: Sequence[Task]) -> int:
+    """Examples that all drawn members predict, counted for each member."""
+    total = 0
+    for task in tasks:
+        if task.unit == "members":
+            available = prepared.sizes.examples[task.arguments["split"]]
+            total += task.weight * min(task.arguments["examples"] or available, available)
+    return total
 
 
 def _check_space(prepared: Prepared, tasks: Sequence[Task], root: Path) -> None:

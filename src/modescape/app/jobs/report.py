@@ -45,7 +45,8 @@ def _record(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, Ta
         machine=machine,
         seeds={
             "root seed": str(recipe["seed"]),
-            "paths": "member/<m>/init, member/<m>/{order, augment, dropout}/epoch/<e>, bootstrap/trajectories",
+            "paths": "member/<m>/init, member/<m>/{order, augment, dropout}/epoch/<e>, "
+            "member/<m>/subspace/<name>/<purpose>/<draw>, examples/<split>, statistics, bootstrap/<study>",
         },
         timings=_timings(journal),
         data={**source["data"], "SHA-256": belongs["data_sha256"]},

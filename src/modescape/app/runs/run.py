@@ -78,8 +78,8 @@ def open_run(
     """Open a run for writing, or make it; what killed writes left is swept away.
 
     ``belongs`` is what must be equal for the directory to be continued, ``made`` says how it was begun, ``asked`` what
-    it was last asked for. Raises ``RunError`` if another process fills
-    it, if it belongs to something else, or if the folder holds other things.
+    it was last asked for. Raises ``RunError`` if another process fills it, if it belongs to something else, or if the
+    folder holds other things.
     """
     layout = Layout(root)
     if root.exists() and not is_run(root) and not _could_become_run(root):
