@@ -33,6 +33,10 @@ class MemberFailed(ModescapeError):
         super().__init__(message)
         self.step = step
 
+    def __reduce__(self) -> tuple[type["MemberFailed"], tuple[str, int]]:
+        """Errors travel between processes, which would leave out the step."""
+        return MemberFailed, (str(self), self.step)
+
 
 class NetworkError(ModescapeError):
     """A network cannot be built, or does not fit the data or the rules of chance."""

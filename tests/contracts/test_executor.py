@@ -7,7 +7,7 @@ from modescape.app.executors.abstract import Blocked, Damage, Done, Executor, Fa
 from modescape.app.executors.serial import SerialExecutor
 from modescape.app.executors.store import RunResults
 from modescape.app.runs.run import open_run
-from modescape.core.engine.side_by_side import Advanced, Failed, Finished
+from modescape.core.engine.events import Advanced, Failed, Finished
 from modescape.errors import MemberFailed
 from modescape.studies.abstract import Result, Task, content_keys
 

@@ -11,7 +11,9 @@ from modescape.app.executors.serial import SerialExecutor
 from modescape.app.executors.store import RunResults
 from modescape.app.runs.layout import MANIFEST
 from modescape.app.runs.run import open_run
-from modescape.core.engine.side_by_side import Advanced, Failed, Finished
+from modescape.core.engine.engine import Engine
+from modescape.core.engine.events import Advanced, Failed, Finished
+from modescape.core.engine.way import Room
 from modescape.core.models.mlp import mlp
 from modescape.core.splits import Split, scaling_of
 from modescape.core.training.settings import Optimiser, Training
@@ -311,7 +313,9 @@ def real_context():
     training = Training(members=3, epochs=3, batch=8, optimiser=Optimiser(rate=0.01))
     setup = Setup(data=DataChoice(name="toy"), network=NetworkChoice(name="mlp"), training=training)
     scaling = scaling_of("standard", inputs)
-    return Context(setup, {"train": split, "test": split}, scaling, 3, lambda: mlp((1, 4, 4), 3), cores=2)
+    return Context(
+        setup, {"train": split, "test": split}, scaling, 3, lambda: mlp((1, 4, 4), 3), engine=Engine(room=Room(2))
+    )
 
 
 def test_members_in_training_may_be_stopped_lost_and_mended(executor, tmp_path):

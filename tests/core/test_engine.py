@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from modescape.core.engine.side_by_side import Advanced, Failed, Finished, one_after_another, side_by_side
+from modescape.core.engine.events import Advanced, Failed, Finished
+from modescape.core.engine.side_by_side import one_after_another, side_by_side
 
 
 def counting(slices, amount=1):

@@ -8,7 +8,8 @@ import torch
 
 from modescape.core.models.resnet20 import resnet20
 from modescape.core.splits import Split, scaling_of
-from modescape.core.training.loop import SLICE, Plan, initial_state, train
+from modescape.core.training.loop import SLICE, train
+from modescape.core.training.plan import Plan, initial_state
 from modescape.core.training.settings import Checkpoints, Optimiser, Schedule, Training
 
 EPOCHS = 4

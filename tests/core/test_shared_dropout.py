@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from modescape.core.training.noise import SeededDropout, seed_dropout
+from modescape.core.training.noise import MaskShape, SeededDropout, seed_dropout
 
 
 class Twice(nn.Module):
@@ -23,7 +23,7 @@ def test_a_layer_called_twice_in_a_step_keeps_both_masks_for_the_gradient():
     network(values).sum().backward()
     chance = torch.Generator().manual_seed(0)
     layer.chance = chance
-    first, second = (layer.mask((6, 4), values).clone() for _ in range(2))
+    first, second = (layer.mask(MaskShape((6, 4), False), values).clone() for _ in range(2))
     assert not torch.equal(first, second)
     # d sum / d bias of the second layer is the sum of its mask; of the first, what passes back through both masks
     assert torch.allclose(network.second.bias.grad, second.sum(0))

@@ -7,17 +7,19 @@ import torch
 from references import plain_training, slow
 from torch import nn
 
-from modescape.core.engine.side_by_side import Advanced, Failed, Finished, one_after_another, side_by_side
+from modescape.core.engine.events import Advanced, Failed, Finished
+from modescape.core.engine.side_by_side import one_after_another, side_by_side
 from modescape.core.models.mlp import mlp
 from modescape.core.models.plain_cnn import small_cnn
 from modescape.core.models.resnet20 import resnet20
 from modescape.core.predictions import predict, predict_all
 from modescape.core.splits import Split, scaling_of
-from modescape.core.training import loop
-from modescape.core.training.augment import augment
-from modescape.core.training.loop import Plan, batches, initial_state, is_checkpoint, train
+from modescape.core.training import member as in_training
+from modescape.core.training import plan as plans
+from modescape.core.training.augment import augment, draw_moves, joined
+from modescape.core.training.loop import train
 from modescape.core.training.noise import SeededDropout, seed_dropout
-from modescape.core.training.optimiser import make_optimiser
+from modescape.core.training.plan import Plan, batches, initial_state, is_checkpoint
 from modescape.core.training.schedule import rate_factor
 from modescape.core.training.settings import Checkpoints, Optimiser, Schedule, Training
 from modescape.core.weights import stack
@@ -99,13 +101,14 @@ def test_members_side_by_side_are_the_bits_of_each_alone(build):
 def test_each_role_of_chance_has_its_own_path_and_matters(role, monkeypatch):
     wanted = plan(augmentation="shift_flip")
     before = alone(wanted, 0).end.weights
-    for name in ("generator", "global_generator"):
-        real = getattr(loop, name)
+    for module in (plans, in_training):
+        for name in ("generator", "global_generator"):
+            real = getattr(module, name)
 
-        def other(root, *path, real=real, **named):
-            return real(root + (role in path), *path, **named)
+            def other(root, *path, real=real, **named):
+                return real(root + (role in path), *path, **named)
 
-        monkeypatch.setattr(loop, name, other)
+            monkeypatch.setattr(module, name, other)
     assert not same(alone(wanted, 0).end.weights, before)
 
 
@@ -146,7 +149,7 @@ def test_a_diverging_member_says_when_and_leaves_its_neighbours_alone():
     assert [event.index for event in failed] == [1]
     assert isinstance(failed[0].error, MemberFailed)
     assert failed[0].error.step >= 1
-    assert f"member 1 diverged: the loss is nan at step {failed[0].error.step}" in str(failed[0].error)
+    assert f"member 1 diverged: the loss is not finite at step {failed[0].error.step}" in str(failed[0].error)
     for event in events:
         if isinstance(event, Finished):
             assert same(event.result.end.weights, alone(wanted, event.index).end.weights)
@@ -221,11 +224,12 @@ def test_predictions_are_made_in_evaluation_mode_and_equal_a_plain_loop():
 @pytest.mark.parametrize("kind", ["crop_flip", "shift_flip"])
 def test_augmentation_equals_a_loop_over_pixels(kind):
     images = data(12, 20).inputs
-    found = augment(images, kind, torch.Generator().manual_seed(7))
+    moves = draw_moves(12, images.shape[1:], kind, torch.Generator().manual_seed(7))
+    found = augment(images, kind, moves)
     chance = torch.Generator().manual_seed(7)
     reach = 4 if kind == "crop_flip" else 2
-    down, right = (torch.randint(-reach, reach + 1, (12, 1), generator=chance)[:, 0] for _ in range(2))
-    mirrored = torch.randint(0, 2, (12, 1), generator=chance)[:, 0]
+    down, right = (torch.randint(-reach, reach + 1, (12,), generator=chance) for _ in range(2))
+    mirrored = torch.randint(0, 2, (12,), generator=chance)
     pad = "zero" if kind == "crop_flip" else "edge"
     for i in range(12):
         expected = slow.shifted(images[i].numpy(), int(down[i]), int(right[i]), bool(mirrored[i]), pad)
@@ -236,7 +240,18 @@ def test_augmentation_equals_a_loop_over_pixels(kind):
 
 def test_augmentation_of_anything_but_images_is_refused():
     with pytest.raises(ValueError, match="needs images"):
-        augment(torch.zeros(4, 1, 9), "crop_flip", torch.Generator())
+        draw_moves(4, (1, 9), "crop_flip", torch.Generator())
+
+
+def test_moves_of_several_batches_are_those_of_each():
+    images = data(12, 20).inputs
+    moves = [draw_moves(6, images.shape[1:], "shift_flip", torch.Generator().manual_seed(seed)) for seed in (1, 2)]
+    whole = augment(images, "shift_flip", joined(moves))
+    each = [augment(part, "shift_flip", own) for part, own in zip(images.split(6), moves, strict=True)]
+    assert torch.equal(whole, torch.cat(each))
+    assert torch.equal(augment(images[2:5], "shift_flip", joined(moves)[2:5]), whole[2:5])
+    assert draw_moves(6, (1, 9), "none", torch.Generator()) is None
+    assert augment(images, "none", None) is images
 
 
 def rates(schedule, epochs=6, steps=5):
@@ -330,19 +345,6 @@ def test_gradients_pass_where_values_pass():
     out.sum().backward()
     assert torch.equal(values.grad != 0, out != 0)
     assert set(values.grad.unique().tolist()) == {0.0, 2.0}
-
-
-def test_decay_can_spare_what_is_no_kernel():
-    network = nn.Linear(3, 2)
-    spared = make_optimiser(
-        network, Optimiser(name="sgd", rate=0.1, weight_decay=0.5, momentum=0.0, decay_on="kernels")
-    )
-    before = {n: p.detach().clone() for n, p in network.named_parameters()}
-    for parameter in network.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    spared.step()
-    assert torch.equal(network.bias, before["bias"])
-    assert torch.allclose(network.weight, before["weight"] * (1 - 0.1 * 0.5))
 
 
 def test_label_smoothing_is_a_mixture_with_the_uniform_distribution():

@@ -1,6 +1,6 @@
 """The obvious executor: every task by itself, in the order given, results in a dictionary."""
 
-from modescape.core.engine.side_by_side import Failed, Finished
+from modescape.core.engine.events import Failed, Finished
 from modescape.errors import MemberFailed
 from modescape.studies.abstract import Job, Results
 

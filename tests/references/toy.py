@@ -5,7 +5,9 @@ from functools import partial
 import torch
 from torch import nn
 
-from modescape.core.engine.side_by_side import Finished
+from modescape.core.engine.engine import Engine
+from modescape.core.engine.events import Finished
+from modescape.core.engine.way import Room
 from modescape.core.models.batch_norm import has_batch_norm
 from modescape.core.splits import Split, scaling_of
 from modescape.core.subspaces.diagonal_gaussian import DiagonalGaussian
@@ -60,7 +62,7 @@ def context_of(members=3, validation=0, normalised=True, **subspaces):
         subspaces=SubspaceSettings(**SETTINGS | subspaces),
     )
     scaling = scaling_of("standard", splits["train"].inputs)
-    return Context(setup, splits, scaling, CLASSES, partial(build, normalised), cores=2)
+    return Context(setup, splits, scaling, CLASSES, partial(build, normalised), engine=Engine(room=Room(2)))
 
 
 def sizes_of(context):
@@ -86,9 +88,9 @@ def together(context, results, tasks):
 def failing(members):
     """``train`` as it is, but for members that fail in their sixth epoch."""
 
-    def wrapped(plan, member, start, epochs):
+    def wrapped(plan, member, start, epochs, mode):
         if member in members and start.epoch + epochs == EPOCHS:
             raise MemberFailed(f"member {member} diverged on purpose", step=21)
-        return (yield from train(plan, member, start, epochs))
+        return (yield from train(plan, member, start, epochs, mode))
 
     return wrapped

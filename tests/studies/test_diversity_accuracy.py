@@ -12,6 +12,8 @@ from references.in_memory import perform
 from torch import nn
 
 from modescape.core.diversity.limits import fit_exponent
+from modescape.core.engine.engine import Engine
+from modescape.core.engine.way import Room
 from modescape.core.models.resnet20 import resnet20
 from modescape.core.scores.intervals import bootstrap_means
 from modescape.core.seeds import generator
@@ -21,7 +23,6 @@ from modescape.core.subspaces.random_direction import RandomDirection
 from modescape.core.subspaces.weight_dropout import WeightDropout
 from modescape.core.weights import load_into
 from modescape.errors import MemberFailed, SettingsError
-from modescape.studies import members as members_module
 from modescape.studies.diversity_accuracy import DiversityAccuracy, scales_up_to
 from modescape.studies.members import scratch
 from modescape.tables import DIVERSITY_ACCURACY
@@ -318,7 +319,11 @@ def test_the_number_of_cores_changes_no_number(toy_run, cores):
     context, results, _ = toy_run
     tasks = [task for task in STUDY.tasks(context.setup, toy.sizes_of(context)) if task.phase == "draw"]
     for kind in ("draw/plane", "draw/ensemble"):
-        found = toy.together(replace(context, cores=cores), results, [t for t in tasks if t.name.startswith(kind)])
+        found = toy.together(
+            replace(context, engine=Engine(room=Room(cores))),
+            results,
+            [t for t in tasks if t.name.startswith(kind)],
+        )
         for task, result in found.items():
             before = results.read(task)
             assert result.facts == before.facts
@@ -335,7 +340,7 @@ def assert_same_rows(found, expected):
 
 def test_a_base_that_failed_is_left_out_and_the_others_stay_as_they_are(toy_run, monkeypatch):
     context, _, tables = toy_run
-    monkeypatch.setattr(members_module, "train", toy.failing({1}))
+    monkeypatch.setattr("modescape.core.training.work.train", toy.failing({1}))
     results, found = toy.performed(context, FEW)
     assert results.read("draw/plane/swag/member/1") is None
     assert [row["status"] for row in found["members"].rows()] == ["done", "failed", "done", "done"]
@@ -353,7 +358,7 @@ def test_a_base_that_failed_is_left_out_and_the_others_stay_as_they_are(toy_run,
 
 def test_another_solution_that_failed_is_compared_with_nobody(toy_run, monkeypatch):
     context, _, tables = toy_run
-    monkeypatch.setattr(members_module, "train", toy.failing({2}))
+    monkeypatch.setattr("modescape.core.training.work.train", toy.failing({2}))
     _, found = toy.performed(context, FEW)
     kept = {"base", "trajectory", "independent", "weight_dropout", "swag"}
     rows = [row for row in tables["plane"].rows() if row["kind"] in kept]
@@ -362,7 +367,7 @@ def test_another_solution_that_failed_is_compared_with_nobody(toy_run, monkeypat
 
 def test_without_a_base_there_is_no_study(monkeypatch):
     context = toy.context_of(4)
-    monkeypatch.setattr(members_module, "train", toy.failing({0, 1}))
+    monkeypatch.setattr("modescape.core.training.work.train", toy.failing({0, 1}))
     study = replace(STUDY, subspaces=("weight_dropout",))
     with pytest.raises(
         MemberFailed, match=r"none of the base solutions \[0, 1\] .*member 0 diverged on purpose"
@@ -373,7 +378,7 @@ def test_without_a_base_there_is_no_study(monkeypatch):
 
 def test_one_member_left_is_no_study(toy_run, monkeypatch):
     context, _, _ = toy_run
-    monkeypatch.setattr(members_module, "train", toy.failing({0, 1, 2}))
+    monkeypatch.setattr("modescape.core.training.work.train", toy.failing({0, 1, 2}))
     results = perform(FEW.tasks(context.setup, toy.sizes_of(context)), context)
     with pytest.raises(MemberFailed, match=r"1 of 4 members .*takes two.*member 0 diverged on purpose"):
         FEW.tables(context.setup, results)

@@ -6,7 +6,9 @@ import pytest
 import torch
 from references import toy
 
-from modescape.core.engine.side_by_side import Advanced, Finished
+from modescape.core.engine.engine import Engine
+from modescape.core.engine.events import Advanced, Finished
+from modescape.core.engine.way import Room
 from modescape.core.splits import Split
 from modescape.core.subspaces.catalogue import EXTRAS, SUBSPACES
 from modescape.core.subspaces.keep import Keep
@@ -216,7 +218,7 @@ def test_drawing_more_members_is_another_draw(study, purpose):
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 20])
 def test_no_more_are_at_work_than_there_are_cores(cores):
-    context, alive, most = replace(toy.context_of(2), cores=cores), set(), []
+    context, alive, most = replace(toy.context_of(2), engine=Engine(room=Room(cores))), set(), []
 
     def work(number):
         alive.add(number)

@@ -6,7 +6,7 @@ import pytest
 from references import toy
 from torch import nn
 
-from modescape.core.predictions import CHUNK
+from modescape.core.evaluation import STATISTICS_CHUNK
 from modescape.core.subspaces.keep import Keep
 from modescape.core.subspaces.random_direction import RandomDirection
 from modescape.core.subspaces.random_pca import RandomPCA
@@ -49,7 +49,7 @@ def test_only_networks_with_batch_norm_are_predicted_anew():
 
 
 def test_fresh_statistics_come_from_batches_of_one_size():
-    assert STATISTICS % CHUNK == 0
+    assert STATISTICS % STATISTICS_CHUNK == 0
 
 
 def test_a_subspace_that_keeps_by_a_score_needs_a_validation_split_before_any_training():

@@ -9,12 +9,13 @@ import torch
 from references import redrawn, slow, toy
 from references.in_memory import perform
 
-from modescape.core.engine.side_by_side import Finished
+from modescape.core.engine.engine import Engine
+from modescape.core.engine.events import Finished
+from modescape.core.engine.way import Room
 from modescape.core.seeds import generator
 from modescape.core.subspaces.keep import Keep
 from modescape.core.subspaces.random_direction import RandomDirection
 from modescape.errors import MemberFailed
-from modescape.studies import members as members_module
 from modescape.studies.abstract import Job, Result
 from modescape.studies.subspace_embedding import SubspaceEmbedding, reduce_drawn
 from modescape.studies.subspace_embedding_words import answers
@@ -244,7 +245,7 @@ def test_members_that_score_too_low_are_not_embedded():
 def test_the_number_of_cores_changes_no_number(toy_run, cores):
     context, results, _ = toy_run
     tasks = [task for task in STUDY.tasks(context.setup, toy.sizes_of(context)) if task.phase == "draw"]
-    for name, result in toy.together(replace(context, cores=cores), results, tasks).items():
+    for name, result in toy.together(replace(context, engine=Engine(room=Room(cores))), results, tasks).items():
         before = results.read(name)
         assert result.facts == before.facts
         assert torch.equal(result.files["drawn"]["probabilities"], before.files["drawn"]["probabilities"])
@@ -252,7 +253,7 @@ def test_the_number_of_cores_changes_no_number(toy_run, cores):
 
 def test_a_member_that_fails_is_on_no_map(toy_run, monkeypatch):
     context, results, _ = toy_run
-    monkeypatch.setattr(members_module, "train", toy.failing({1}))
+    monkeypatch.setattr("modescape.core.training.work.train", toy.failing({1}))
     again, found = toy.performed(context, FEW)
     assert [row["status"] for row in found["members"].rows()] == ["done", "failed", "done", "done"]
     assert set(found["embedding"]["member"].tolist()) == {0, 2}
@@ -266,7 +267,7 @@ def test_a_member_that_fails_is_on_no_map(toy_run, monkeypatch):
 
 def test_a_map_that_a_failed_member_left_too_small_is_left_out_and_the_rest_stands(monkeypatch):
     # 25 fits the 33 points of three members, not the 22 of two
-    monkeypatch.setattr(members_module, "train", toy.failing({0}))
+    monkeypatch.setattr("modescape.core.training.work.train", toy.failing({0}))
     _, tables = toy.performed(toy.context_of(3), replace(FEW, perplexities=(25.0,)))
     assert [row["method"] for row in tables["embedding_quality"].rows()] == ["pca", "mds"]
     assert set(tables["embedding"]["method"].tolist()) == {"pca", "mds"}
@@ -275,7 +276,7 @@ def test_a_map_that_a_failed_member_left_too_small_is_left_out_and_the_rest_stan
 
 def test_one_member_left_is_no_study(monkeypatch):
     context = toy.context_of(3)
-    monkeypatch.setattr(members_module, "train", toy.failing({0, 2}))
+    monkeypatch.setattr("modescape.core.training.work.train", toy.failing({0, 2}))
     results = perform(FEW.tasks(context.setup, toy.sizes_of(context)), context)
     assert (
         "it takes two trajectories to compare, and 1 came to the end"

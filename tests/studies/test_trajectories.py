@@ -10,14 +10,16 @@ from references import slow
 from references.in_memory import perform
 from torch import nn
 
-from modescape.core.engine.side_by_side import Finished
+from modescape.core.engine.engine import Engine
+from modescape.core.engine.events import Finished
+from modescape.core.engine.way import Room
 from modescape.core.splits import Split, scaling_of
-from modescape.core.training.loop import initial_state, train
+from modescape.core.training.loop import train
+from modescape.core.training.plan import initial_state
 from modescape.core.training.settings import Checkpoints, Optimiser, Training
 from modescape.errors import MemberFailed
-from modescape.studies import members as members_module
 from modescape.studies.abstract import Context, Job, Sizes
-from modescape.studies.members import losses, plan_of, segments, train_members, trajectory, unpack
+from modescape.studies.members import losses, segments, train_members, trajectory, unpack
 from modescape.studies.setup import DataChoice, NetworkChoice, Setup
 from modescape.studies.trajectories import Trajectories
 from modescape.tables import TRAJECTORIES
@@ -46,7 +48,12 @@ def context_of(normalised=True, **training):
         data=DataChoice(name="toy"), network=NetworkChoice(factory="toy:build"), training=Training(**wanted | training)
     )
     return Context(
-        setup, splits, scaling_of("standard", splits["train"].inputs), CLASSES, partial(build, normalised), cores=2
+        setup,
+        splits,
+        scaling_of("standard", splits["train"].inputs),
+        CLASSES,
+        partial(build, normalised),
+        Engine(room=Room(2)),
     )
 
 
@@ -111,7 +118,7 @@ def test_members_are_done_and_trained_as_they_would_be_alone(toy, raw):
     assert tables["members"].rows() == [
         {"member": m, "status": "done", "step": 4 * EPOCHS, "reason": ""} for m in range(MEMBERS)
     ]
-    plan = plan_of(context)
+    plan = context.plan
     for member in range(MEMBERS):
         *_, last = _whole(train(plan, member, initial_state(plan, member), EPOCHS)).checkpoints
         state = [row for row in raw if row["member"] == member][-1]["state"]
@@ -154,7 +161,7 @@ def test_checkpoints_are_scored_as_by_hand(toy, raw):
 def test_training_losses_are_means_since_the_checkpoint_before(toy):
     _, _, tables = toy
     finer = context_of(checkpoints=Checkpoints(every=1, unit="step"))
-    plan = plan_of(finer)
+    plan = finer.plan
     steps = _whole(train(plan, 1, initial_state(plan, 1), EPOCHS)).losses[1:]
     found = tables["checkpoints"]["training_loss"][tables["checkpoints"]["member"] == 1][1:]
     # the same additions of doubles, divided by four in another place
@@ -285,17 +292,17 @@ def test_a_network_without_normalisation_has_one_similarity():
 def failing(members):
     """``train`` as it is, but for members that fail in their sixth epoch."""
 
-    def wrapped(plan, member, start, epochs):
+    def wrapped(plan, member, start, epochs, mode):
         if member in members and start.epoch + epochs == EPOCHS:
             raise MemberFailed(f"member {member} diverged on purpose", step=21)
-        return (yield from train(plan, member, start, epochs))
+        return (yield from train(plan, member, start, epochs, mode))
 
     return wrapped
 
 
 def test_a_member_that_fails_changes_nothing_of_the_others(toy, monkeypatch):
     context, _, tables = toy
-    monkeypatch.setattr(members_module, "train", failing({1}))
+    monkeypatch.setattr("modescape.core.training.work.train", failing({1}))
     results, found = performed(context)
     assert results.read("predict/member/1/test") is None
     assert found["members"].rows()[1] == {
@@ -318,7 +325,7 @@ def test_a_member_that_fails_changes_nothing_of_the_others(toy, monkeypatch):
 
 def test_one_member_left_is_no_study(toy, monkeypatch):
     context, _, _ = toy
-    monkeypatch.setattr(members_module, "train", failing({0, 2}))
+    monkeypatch.setattr("modescape.core.training.work.train", failing({0, 2}))
     results = perform(STUDY.tasks(context.setup, sizes_of(context)), context)
     with pytest.raises(MemberFailed, match=r"1 of 3 members .*takes two.*member 0 diverged on purpose"):
         STUDY.tables(context.setup, results)
@@ -366,7 +373,7 @@ def test_segments_join_into_one_trajectory(toy, raw):
 def test_a_picture_that_a_failed_member_left_too_small_is_left_out_and_the_rest_stands(monkeypatch):
     # 16 fits the 21 checkpoints of three members, not the 14 of two
     study = Trajectories(perplexities=(3.0, 16.0), seeds=1, draws=200)
-    monkeypatch.setattr(members_module, "train", failing({1}))
+    monkeypatch.setattr("modescape.core.training.work.train", failing({1}))
     _, tables = performed(context_of(), study)
     assert [row["perplexity"] for row in tables["embedding_quality"].rows() if row["method"] == "tsne"] == [3.0]
     assert tables["answers"].rows()[0]["value"] > 0

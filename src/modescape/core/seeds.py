@@ -1,10 +1,13 @@
 """One root seed and a named path give a generator: chance has names, never a place."""
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+
+_GLOBAL = threading.RLock()
 
 
 def path_name(*path: str | int) -> str:
@@ -31,9 +34,9 @@ def generator(root: int, *path: str | int, device: torch.device | None = None) -
 def global_generator(root: int, *path: str | int) -> Iterator[None]:
     """Let code that knows only torch's global CPU generator draw from a named path; the global state is restored.
 
-    The one use is building a network from somebody's factory, whose layers initialise themselves. Not for use by
-    several threads at once.
+    The one use is building a network from somebody's factory, whose layers initialise themselves. Other threads that
+    want the same wait.
     """
-    with torch.random.fork_rng(devices=[]):
+    with _GLOBAL, torch.random.fork_rng(devices=[]):
         torch.set_rng_state(generator(root, *path).get_state())
         yield

@@ -14,10 +14,15 @@ ScalingKind = Literal["raw", "unit", "standard"]
 
 @dataclass(frozen=True)
 class Split:
-    """Examples kept as they are stored (images as uint8) and their classes."""
+    """Examples kept as they are stored (images as uint8) and their classes.
+
+    Examples that do not fit where the work is done are *streamed*: with ``stream_to`` the inputs stay where they lie
+    (host memory, or a file that is mapped into it), and only those of a few steps are on that device at a time.
+    """
 
     inputs: Shaped[Tensor, "example *shape"]
     targets: Int[Tensor, " example"]
+    stream_to: torch.device | None = None
 
     def __post_init__(self) -> None:
         require(
@@ -27,6 +32,23 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the work is done."""
+        return self.stream_to or self.inputs.device
+
+    def fetch(self, index: Int[Tensor, " chosen"]) -> tuple[Shaped[Tensor, "chosen *shape"], Int[Tensor, " chosen"]]:
+        """Chosen inputs and targets where they lie, ready to be sent on."""
+        here = index.to(self.inputs.device)
+        inputs, targets = self.inputs[here], self.targets[here]
+        if self.device.type == "cuda" and inputs.device.type == "cpu":
+            return inputs.pin_memory(), targets.pin_memory()
+        return inputs, targets
+
+    def take(self, rows: slice) -> Shaped[Tensor, "taken *shape"]:
+        """Inputs in a row, on the device."""
+        return self.inputs[rows].to(self.device)
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,16 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from modescape.core.engine.side_by_side import Event
+from modescape.core.engine.engine import Engine
+from modescape.core.engine.events import Event
 from modescape.core.splits import Scaling, Split
+from modescape.core.training.plan import Plan
 from modescape.studies.setup import Setup
 from modescape.tables import Table
 
@@ -30,14 +33,24 @@ class Result:
 
 @dataclass(frozen=True)
 class Context:
-    """What the shell lends to tasks: the setup, data on a device, a builder of networks, and how many cores to use."""
+    """What the shell lends to tasks: the setup, data on a device, a builder of networks, and an engine to run them."""
 
     setup: Setup
     splits: Mapping[str, Split]
     scaling: Scaling
     classes: int
     build: Callable[[], nn.Module]
-    cores: int
+    engine: Engine
+
+    @property
+    def cores(self) -> int:
+        """How many cores to use."""
+        return self.engine.room.cores
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The training plan that all members share; one object, so that it is sent to other processes once."""
+        return Plan(self.setup.training, self.setup.seed, self.splits["train"], self.scaling, self.build)
 
     @property
     def steps(self) -> int:
@@ -48,7 +61,7 @@ class Context:
     @property
     def device(self) -> torch.device:
         """Where the data are, and so the work."""
-        return self.splits["train"].inputs.device
+        return self.splits["train"].device
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import final
 import torch
 
 from modescape.core.diversity.divergence import entropy
-from modescape.core.engine.side_by_side import Event
+from modescape.core.engine.events import Event
 from modescape.core.settings import require, settings
 from modescape.core.subspaces.keep import Keep
 from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task
@@ -45,7 +45,7 @@ def scales_up_to(largest: float, count: int) -> list[float]:
 
 def _plane(context: Context, job: Job) -> Generator[int, None, Result]:
     split = context.splits[job.arguments["split"]]
-    base = logits_of(job, job.arguments["member"], job.arguments["split"])[-1].to(split.inputs.device)
+    base = logits_of(job, job.arguments["member"], job.arguments["split"])[-1].to(split.device)
     sampler = Sampler(context, job)
     scales = scales_up_to(sampler.subspace.plane_scale, job.arguments["count"])
     classes, scores = [], []
@@ -67,8 +67,8 @@ def draw_ensemble(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Resul
 def _ensemble(context: Context, job: Job) -> Generator[int, None, Result]:
     split = context.splits[job.arguments["split"]]
     sampler = Sampler(context, job)
-    mean = torch.zeros(len(split), context.classes, dtype=torch.float64, device=split.inputs.device)
-    entropies = torch.zeros(len(split), dtype=torch.float64, device=split.inputs.device)
+    mean = torch.zeros(len(split), context.classes, dtype=torch.float64, device=split.device)
+    entropies = torch.zeros(len(split), dtype=torch.float64, device=split.device)
     tried = kept = 0
     for found in sampler.drawn(split, None, Keep(**job.arguments["keep"])):
         tried += 1

@@ -11,7 +11,7 @@ from torch import Tensor
 from modescape.core.diversity.disagreement import differing, normalised_disagreement
 from modescape.core.diversity.divergence import jensen_shannon, kullback_leibler, total_variation
 from modescape.core.diversity.limits import fit_exponent
-from modescape.core.engine.side_by_side import Event
+from modescape.core.engine.events import Event
 from modescape.core.predictions import Predictions, ensemble_probabilities
 from modescape.core.scores.accuracy import correct
 from modescape.core.scores.intervals import bootstrap_means, percentile_interval

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modescape.core.engine.side_by_side import Event, side_by_side
+from modescape.core.engine.events import Event
+from modescape.core.engine.side_by_side import side_by_side
 from modescape.core.models.dropout import hold_dropout
 from modescape.core.predictions import placed, predict_all, scaled_chunks
 from modescape.core.scores.accuracy import accuracy

@@ -7,26 +7,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modescape.core.engine.side_by_side import Event, Finished, side_by_side
+from modescape.core.engine.events import Event, Finished
+from modescape.core.engine.side_by_side import side_by_side
+from modescape.core.evaluation import STATISTICS_CHUNK
 from modescape.core.models.batch_norm import has_batch_norm
-from modescape.core.predictions import CHUNK, predict
+from modescape.core.predictions import predict
 from modescape.core.seeds import generator, global_generator
 from modescape.core.settings import require
 from modescape.core.splits import Split
-from modescape.core.training.loop import Plan, Segment, State, initial_state, seed_path, train
+from modescape.core.training.plan import Segment, State, initial_state, seed_path
+from modescape.core.training.work import Leg, Trainings
 from modescape.core.weights import Trajectory, Weights, stack
 from modescape.errors import MemberFailed
 from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Task
 from modescape.studies.setup import Setup
 from modescape.tables import MEMBERS, Table, from_rows
 
-STATISTICS = 8 * CHUNK
+STATISTICS = 8 * STATISTICS_CHUNK
 """Training examples from which batch-norm statistics are computed anew; whole chunks, since all weigh the same."""
-
-
-def plan_of(context: Context) -> Plan:
-    """The training plan of a context."""
-    return Plan(context.setup.training, context.setup.seed, context.splits["train"], context.scaling, context.build)
 
 
 def scratch(context: Context) -> nn.Module:
@@ -75,17 +73,16 @@ def _relay(events: Iterator[Event[Any]], finish: Any) -> Iterator[Event[Result]]
 
 
 def train_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
-    """Carry each member of the jobs some epochs further, side by side."""
-    plan = plan_of(context)
+    """Carry each member of the jobs some epochs further, all at once."""
 
-    def start(job: Job) -> State:
-        return (
-            _state(job.inputs["before"]()) if "before" in job.inputs else initial_state(plan, job.arguments["member"])
-        )
+    def leg(job: Job) -> Leg:
+        member = job.arguments["member"]
+        before = _state(job.inputs["before"]()) if "before" in job.inputs else initial_state(context.plan, member)
+        return Leg(member, before, job.arguments["epochs"])
 
-    work = [train(plan, job.arguments["member"], start(job), job.arguments["epochs"]) for job in jobs]
+    work = Trainings(context.plan, [leg(job) for job in jobs])
     yield from _relay(
-        side_by_side(work, context.cores), lambda i, segment: _segment_result(segment, jobs[i].arguments["member"])
+        context.engine.run(work), lambda i, segment: _segment_result(segment, jobs[i].arguments["member"])
     )
 
 
@@ -101,7 +98,7 @@ def statistics_of(context: Context, module: nn.Module) -> Split | None:
 def part_of(split: Split, rows: Tensor) -> Split:
     """Some examples of a split."""
     index = rows.to(split.inputs.device)
-    return Split(split.inputs[index], split.targets[index])
+    return replace(split, inputs=split.inputs[index], targets=split.targets[index])
 
 
 def predict_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from modescape.core.diversity.embedding import Embedding, isometric, mds, nearest_neighbour_purity, pca, tsne
-from modescape.core.engine.side_by_side import Event
+from modescape.core.engine.events import Event
 from modescape.core.settings import require, settings
 from modescape.core.subspaces.keep import Keep
 from modescape.errors import MemberFailed

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from modescape.core.diversity.disagreement import disagreement_matrix
 from modescape.core.diversity.embedding import isometric, nearest_neighbour_purity, pca, tsne
-from modescape.core.engine.side_by_side import Event
+from modescape.core.engine.events import Event
 from modescape.core.models.checks import norm_parameters
 from modescape.core.predictions import Predictions, ensemble_probabilities
 from modescape.core.scores.accuracy import accuracy

@@ -34,8 +34,9 @@ class Said:
 
     @property
     def error(self) -> str:
-        """The error line; there must be one, and no traceback."""
-        lines = [line for line in self.err.splitlines() if line.startswith("modescape: ")]
+        """The error line; there must be one, and no traceback. Notes of what is used instead may stand beside it."""
+        said = [line for line in self.err.splitlines() if line.startswith("modescape: ")]
+        lines = [line for line in said if not line.startswith("modescape: note: ")]
         assert len(lines) == 1, self.err
         assert "Traceback" not in self.err
         return lines[0]

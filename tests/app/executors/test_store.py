@@ -10,7 +10,7 @@ from modescape.app.executors.store import RunResults
 from modescape.app.runs.layout import MANIFEST
 from modescape.app.runs.manifest import read_manifest
 from modescape.app.runs.run import open_run
-from modescape.core.engine.side_by_side import Finished
+from modescape.core.engine.events import Finished
 from modescape.studies.abstract import Result, Task, content_keys
 
 

@@ -14,7 +14,6 @@ from modescape.app.runs.layout import Layout
 from modescape.app.runs.run import read_identity
 from modescape.core.training.loop import train
 from modescape.errors import MemberFailed, RunError
-from modescape.studies import members
 from modescape.tables import STUDIES
 
 STUDY = "trajectories"
@@ -118,17 +117,17 @@ def test_other_settings_do_not_fit_into_a_run(copied):
 def diverging(which, from_epoch):
     """Training in which one member diverges in its segment from an epoch on."""
 
-    def train_but(plan, member, start, epochs):
+    def train_but(plan, member, start, epochs, mode):
         if member == which and start.epoch >= from_epoch:
             yield 20
             raise MemberFailed(f"member {member} diverged: the loss is nan at step 5", step=5)
-        return (yield from train(plan, member, start, epochs))
+        return (yield from train(plan, member, start, epochs, mode))
 
     return train_but
 
 
 def test_one_member_diverges_and_the_others_finish(ready, tmp_path, monkeypatch, finished):
-    monkeypatch.setattr(members, "train", diverging(1, 2))
+    monkeypatch.setattr("modescape.core.training.work.train", diverging(1, 2))
     outcome, ends = performed(ready, tmp_path / "run")
     assert outcome.failures == {"member 1 diverged: the loss is nan at step 5": "train/member/1/epoch/3"}
     assert ends["train/member/1/epoch/2"] is Done

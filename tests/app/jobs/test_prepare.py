@@ -7,6 +7,7 @@ from toy_recipe import RECORD, toy
 from modescape.app.jobs.estimate import estimate
 from modescape.app.jobs.prepare import Options, choose_device, machine, prepare, versions
 from modescape.app.jobs.recipe import validate
+from modescape.core.engine.notes import EngineNote, forget
 from modescape.errors import NetworkError, SettingsError
 
 
@@ -62,7 +63,7 @@ def test_what_a_run_belongs_to_says_all_that_decides_about_numbers(ready):
     assert belongs["recipe"]["training"]["optimiser"]["name"] == "adam"
     assert not {"title", "description"} & set(belongs["recipe"])
     assert belongs["data_sha256"] == ready.dataset.digest
-    assert belongs["engine"] == {"device": "cpu", "way": "side by side, one core each", "operator_threads": 1}
+    assert belongs["engine"] == {"device": "cpu", "arithmetic": "alone, float32", "operator_threads": 1}
     assert "factory_sha256" not in belongs
     own = prepared(RECORD | {"network": {"factory": "own_networks:flat", "options": {"width": 4}}})
     assert len(own.belongs["factory_sha256"]) == 64
@@ -115,8 +116,11 @@ def test_devices_by_name(monkeypatch):
     assert choose_device("cpu").type == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto").type == "cpu"
-    with pytest.raises(SettingsError, match="torch finds no CUDA here; use --device cpu"):
-        choose_device("cuda")
+    forget()
+    with pytest.warns(EngineNote, match="cuda:1 was asked for, .* finds no CUDA here; the CPU is used instead"):
+        assert choose_device("cuda:1").type == "cpu"
+    with pytest.raises(SettingsError, match="there is no device 'gpu'"):
+        choose_device("gpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto").type == "cuda"
 

@@ -120,6 +120,7 @@ def test_an_unknown_key_with_nothing_near_names_all_there_are(path, known):
         ("training.members", 3.0, "training.members: Input should be a valid integer"),
         ("training.members", True, "training.members: Input should be a valid integer"),
         ("training.optimiser.rate", "fast", "training.optimiser.rate: Input should be a valid number (got 'fast')"),
+        ("training.optimiser.rate", [0.1, "x"], "training.optimiser.rate.1: Input should be a valid number (got 'x')"),
         ("training.optimiser.nesterov", 1, "training.optimiser.nesterov: Input should be a valid boolean"),
         ("training.schedule.kind", "linear", "training.schedule.kind: Input should be 'constant', 'halving'"),
         ("training.schedule.at", [1, "2"], "training.schedule.at.1: Input should be a valid integer"),

@@ -27,10 +27,8 @@ class Asked:
     recipe: str
     overrides: tuple[str, ...]
     out: Path | None
-    data_dir: Path | None
-    device: str
+    machine: Options
     seed: int | None
-    cores: int | None
     factory: str | None
     trust: bool
 
@@ -46,7 +44,7 @@ class Asked:
         parts = ["modescape", "run", self.recipe]
         parts += [word for override in self.all_overrides for word in ("--set", override)]
         parts += ["--factory", self.factory] if self.factory else []
-        parts += ["--data-dir", "DIR"] if self.data_dir else []
+        parts += ["--data-dir", "DIR"] if self.machine.data_dir else []
         return shlex.join(parts + (["--trust"] if self.trust else []))
 
 
@@ -57,7 +55,7 @@ def go(asked: Asked, only: str | None, dry_run: bool, json: bool) -> None:
     source = recipes.find(asked.recipe)
     recipe = recipes.read(source, asked.all_overrides, asked.factory, asked.trust)
     root = asked.out or default_root(source.name, asked)
-    prepared = prepare(recipe, Options(asked.data_dir, asked.device, asked.cores))
+    prepared = prepare(recipe, asked.machine)
     studies = recipe.studies if only is None else (only,)
     if dry_run:
         _plan(prepared, studies, root)
@@ -104,6 +102,7 @@ def _plan(prepared: Prepared, studies: tuple[str, ...], root: Path) -> None:
         f"training     {training.members} members of {prepared.parameters:,} parameters, {training.epochs} epochs, "
         f"{found.images:,} images at {found.images_per_second:,.0f}/s",
         f"predicting   at {found.predictions_per_second:,.0f} images/s",
+        f"engine       {prepared.chosen.sentence}",
         f"time         about {duration(found.seconds)} on {prepared.context.cores} cores ({prepared.context.device})",
         f"memory       about {found.memory / 2**20:,.0f} MiB",
         f"disk         about {found.disk / 2**20:,.0f} MiB",

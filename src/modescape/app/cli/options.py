@@ -25,6 +25,11 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Root seed; the recipe'
 Cores = Annotated[
     int | None, typer.Option("--cores", min=1, help="Cores to use; all by default. Changes no number, only the time.")
 ]
+Way = Annotated[
+    str, typer.Option("--way", help="How networks run at once: auto (the fastest here), or serial, threads, ...")
+]
+Group = Annotated[int, typer.Option("--group", min=1, help="Networks in one stack, or in flight on a GPU.")]
+Precision = Annotated[str, typer.Option("--precision", help="float32; on a GPU also tf32 or bf16.")]
 Factory = Annotated[
     str | None,
     typer.Option(

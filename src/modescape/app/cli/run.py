@@ -11,6 +11,9 @@ def run(
     device: options.Device = "auto",
     seed: options.Seed = None,
     cores: options.Cores = None,
+    way: options.Way = "auto",
+    group: options.Group = 8,
+    precision: options.Precision = "float32",
     factory: options.Factory = None,
     trust: options.Trust = False,
     dry_run: options.DryRun = False,
@@ -31,6 +34,9 @@ def run(
         modescape run digits --factory mymodels:make_net --dry-run
     """
     from modescape.app.cli.job import Asked, go
+    from modescape.app.jobs.engine import Wanted
+    from modescape.app.jobs.prepare import Options
 
-    asked = Asked(recipe, tuple(set_ or ()), out, data_dir, device, seed, cores, factory, trust)
+    machine = Options(data_dir, device, cores, Wanted(way, group, precision))
+    asked = Asked(recipe, tuple(set_ or ()), out, machine, seed, factory, trust)
     go(asked, only=None, dry_run=dry_run, json=json)

@@ -10,7 +10,7 @@ from typing import Any, final
 
 from modescape.app.executors.abstract import Blocked, Damage, Done, Executor, FailedTask, Happening, Progressed, Skipped
 from modescape.app.executors.store import RunResults
-from modescape.core.engine.side_by_side import Advanced, Failed
+from modescape.core.engine.events import Advanced, Failed
 from modescape.errors import MemberFailed
 from modescape.studies.abstract import Context, Job, Result, Task
 

@@ -5,15 +5,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from modescape.app.jobs.perform import disk_needed, examples_drawn, peak_memory
 from modescape.app.jobs.prepare import Prepared
-from modescape.core.engine.side_by_side import Advanced, Failed, side_by_side
+from modescape.core.engine.events import Advanced, Failed
+from modescape.core.engine.side_by_side import side_by_side
 from modescape.core.predictions import CHUNK, predict
 from modescape.core.splits import Split
-from modescape.core.training.loop import initial_state, train
-from modescape.core.weights import stack
+from modescape.core.training.plan import initial_state
+from modescape.core.training.work import Leg, Trainings
+from modescape.core.weights import mix
 from modescape.studies.abstract import Task
-from modescape.studies.members import plan_of, scratch
+from modescape.studies.members import scratch
 
 PROBE_SECONDS = 3.0
 
@@ -55,17 +59,15 @@ def _rate(events: Iterator[Any]) -> float:
 def estimate(prepared: Prepared, tasks: list[Task]) -> Estimate:
     """Time training and prediction on this machine for a few seconds each; nothing is written."""
     context = prepared.context
-    plan = plan_of(context)
-    members = range(context.setup.training.members)
-    states = [initial_state(plan, member) for member in members]
-    epochs = context.setup.training.epochs
-    training = _rate(
-        side_by_side([train(plan, m, state, epochs) for m, state in zip(members, states, strict=True)], context.cores)
-    )
+    plan, epochs = context.plan, context.setup.training.epochs
+    states = [initial_state(plan, member) for member in range(context.setup.training.members)]
+    legs = [Leg(member, state, epochs) for member, state in enumerate(states)]
+    training = _rate(context.engine.run(Trainings(plan, legs)))
     split = context.splits["train"]
     few = Split(split.inputs[:CHUNK], split.targets[:CHUNK])
-    copies = stack([states[0].weights] * 200)
-    work = [predict(scratch(context), copies, few, context.scaling) for _ in range(context.cores)]
+    # All different: what members have in common is computed once for them together.
+    members = mix(states[0].weights, torch.linspace(1, 1.1, 200)[:, None])
+    work = [predict(scratch(context), members, few, context.scaling) for _ in range(context.cores)]
     predicting = _rate(side_by_side(work, context.cores)) * len(few)
     images = sum(task.weight for task in tasks if task.unit == "images")
     checkpoints = sum(task.weight for task in tasks if task.unit == "checkpoints")

@@ -10,7 +10,7 @@ from typing import Any
 from modescape.app.executors.abstract import Blocked, FailedTask, Happening
 from modescape.app.executors.serial import SerialExecutor
 from modescape.app.executors.store import RunResults
-from modescape.app.jobs.prepare import OPERATOR_THREADS, WAY, Prepared, machine, versions
+from modescape.app.jobs.prepare import Prepared, machine, versions
 from modescape.app.runs.manifest import Damaged, digest
 from modescape.app.runs.run import Run, free_bytes, open_run
 from modescape.app.runs.tables_file import read_tables, tables_key, write_tables
@@ -42,12 +42,12 @@ def perform(
     with open_run(root, prepared.belongs, made, asked) as run:
         origin = {
             "versions": versions(),
-            "engine": {"device": prepared.context.device.type, "way": WAY, "operator_threads": OPERATOR_THREADS},
+            "engine": prepared.arithmetic,
             "seed": prepared.recipe.seed,
         }
         results = RunResults(run, tasks, keys, origin)
         _check_space(prepared, tasks, root)
-        run.journal.append("started", {"studies": list(studies), "cores": prepared.context.cores, **versions()})
+        run.journal.append("started", {"studies": list(studies), "engine": prepared.chosen.sentence, **versions()})
         for happening in SerialExecutor().perform(tasks, prepared.context, results):
             listen(happening)
             if isinstance(happening, FailedTask | Blocked):

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,17 @@ import modescape
 from modescape.app.datasets.dataset import Dataset
 from modescape.app.datasets.load import load
 from modescape.app.jobs import network
+from modescape.app.jobs.engine import Chosen, Wanted, choose
 from modescape.app.jobs.recipe import Recipe
+from modescape.core.engine.engine import Engine
+from modescape.core.engine.notes import say
+from modescape.core.engine.way import Room
 from modescape.core.splits import Split, scaling_of
 from modescape.errors import SettingsError
 from modescape.studies.abstract import Context, Sizes, Task, content_keys
 
-WAY = "side by side, one core each"
-"""How the engine runs members; part of a run's identity, since another way rounds otherwise."""
-
 OPERATOR_THREADS = 1
+ON_THREADS = Wanted()
 
 DECISIVE = ("seed", "data", "network", "training")
 """The parts of a recipe that decide about the trained members."""
@@ -35,6 +37,7 @@ class Options:
     data_dir: Path | None = None
     device: str = "auto"
     cores: int | None = None
+    engine: Wanted = ON_THREADS
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Prepared:
     context: Context
     sizes: Sizes
     parameters: int
+    chosen: Chosen
 
     @property
     def belongs(self) -> dict[str, Any]:
@@ -54,11 +58,16 @@ class Prepared:
         Settings of studies may change from one command to the next: each task's key knows those that it depends on.
         """
         record = self.recipe.record()
-        engine = {"device": self.context.device.type, "way": WAY, "operator_threads": OPERATOR_THREADS}
         shared = {name: record[name] for name in DECISIVE}
-        belongs = {"recipe": shared, "data_sha256": self.dataset.digest, "engine": engine}
+        belongs = {"recipe": shared, "data_sha256": self.dataset.digest, "engine": self.arithmetic}
         factory = self.recipe.network.factory
         return belongs | ({"factory_sha256": network.factory_digest(factory)} if factory else {})
+
+    @property
+    def arithmetic(self) -> dict[str, Any]:
+        """What decides how sums round."""
+        arithmetic = self.context.engine.arithmetic
+        return {"device": self.context.device.type, "arithmetic": arithmetic, "operator_threads": OPERATOR_THREADS}
 
     def tasks(self, studies: Sequence[str]) -> list[Task]:
         """All tasks of these studies, each once. Raises ``SettingsError`` if a study cannot be planned."""
@@ -93,8 +102,23 @@ def choose_device(wanted: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise SettingsError(f"device {wanted} is not supported; choose auto, cpu, cuda or cuda:0")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise SettingsError(f"device {wanted} was asked for, but torch finds no CUDA here; use --device cpu")
+        say(f"device {wanted} was asked for, but torch {torch.__version__} finds no CUDA here; the CPU is used instead")
+        return torch.device("cpu")
     return device
+
+
+def placed(split: Split, device: torch.device) -> Split:
+    """A split on the device; what would fill half of a GPU's free memory stays here and is streamed, which is said."""
+    if device.type != "cuda":
+        return Split(split.inputs.to(device), split.targets.to(device))
+    size, free = split.inputs.numel() * split.inputs.element_size(), torch.cuda.mem_get_info(device)[0]
+    if size > free // 2:
+        say(
+            f"{size / 2**30:.1f} GiB of examples stay in host memory and are streamed: "
+            f"the GPU has {free / 2**30:.1f} GiB free"
+        )
+        return Split(split.inputs, split.targets, stream_to=device)
+    return Split(split.inputs.to(device), split.targets.to(device))
 
 
 def prepare(recipe: Recipe, options: Options) -> Prepared:
@@ -114,11 +138,13 @@ def prepare(recipe: Recipe, options: Options) -> Prepared:
             f"training.augmentation = {recipe.training.augmentation} needs images; {choice.name} has none"
         )
     cores = 1 if device.type == "cuda" else (options.cores or cores_available())
-    splits = {n: Split(s.inputs.to(device), s.targets.to(device)) for n, s in dataset.splits.items()}
-    context = Context(recipe.setup, splits, scaling.to(device), classes, build, cores)
+    splits = {name: placed(split, device) for name, split in dataset.splits.items()}
+    context = Context(recipe.setup, splits, scaling.to(device), classes, build, Engine(room=Room(cores)))
+    chosen = choose(context, options.engine)
+    context = replace(context, engine=chosen.engine)
     examples = {name: len(split) for name, split in splits.items()}
     sizes = Sizes(examples, recipe.training.batch, dropout=facts.dropout, batch_norm=facts.batch_norm)
-    return Prepared(recipe, dataset, context, sizes, facts.parameters)
+    return Prepared(recipe, dataset, context, sizes, facts.parameters, chosen)
 
 
 def versions() -> dict[str, str]:
@@ -143,5 +169,5 @@ def machine(context: Context) -> Mapping[str, str]:
         "cores used": str(context.cores),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "GPU": gpu,
-        "engine": f"{WAY}, {OPERATOR_THREADS} operator thread",
+        "engine": f"{context.engine.way}, {OPERATOR_THREADS} operator thread",
     }

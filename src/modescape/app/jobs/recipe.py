@@ -162,10 +162,27 @@ def _apply(record: dict[str, Any], override: str) -> None:
 
 
 def _explain(error: pydantic.ValidationError, where: str) -> str:
-    problems = error.errors(include_url=False, include_context=False)
+    problems = _one_for_each_key(error.errors(include_url=False, include_context=False))
     lines = [_problem(problem) for problem in problems[:5]]
     more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
     return f"{where}: {'; '.join(lines)}{more}"
+
+
+def _one_for_each_key(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Where a field may be of several types, pydantic says for each why it is not that: keep what went deepest."""
+    found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for problem in problems:
+        place = tuple(part for part in problem["loc"] if not _is_branch(part))
+        field = tuple(part for part in place if not isinstance(part, int))
+        union = place != problem["loc"]
+        key = field if union else place
+        if key not in found or len(place) > len(found[key]["loc"]):
+            found[key] = {**problem, "loc": place}
+    return list(found.values())
+
+
+def _is_branch(part: str | int) -> bool:
+    return isinstance(part, str) and (part == "float" or part.startswith("tuple["))
 
 
 def _problem(problem: Mapping[str, Any]) -> str:

@@ -9,57 +9,18 @@ result. Which thread advances it makes no difference to it, so the result is tha
 
 import queue
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Iterator, Sequence
 
 import torch
 
-T = TypeVar("T")
-Member = Generator[int, None, T]
-
-
-@dataclass(frozen=True)
-class Advanced:
-    """A member did a slice of work, ``amount`` units of it."""
-
-    index: int
-    amount: int
-
-
-@dataclass(frozen=True)
-class Finished(Generic[T]):
-    """A member returned its result."""
-
-    index: int
-    result: T
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A member raised; its neighbours go on."""
-
-    index: int
-    error: Exception
-
-
-Event = Advanced | Finished[T] | Failed
-
-
-def _advance(member: Member[T], index: int) -> Event[T]:
-    try:
-        return Advanced(index, next(member))
-    except StopIteration as stop:
-        return Finished(index, stop.value)
-    except Exception as error:  # noqa: BLE001  (handed to the caller as data, who decides)
-        return Failed(index, error)
+from modescape.core.engine.events import Advanced, Event, Member, T, advance
 
 
 def one_after_another(members: Sequence[Member[T]]) -> Iterator[Event[T]]:
     """Run each member to its end before the next, on the calling thread."""
     for index, member in enumerate(members):
         while True:
-            event = _advance(member, index)
+            event = advance(member, index)
             yield event
             if not isinstance(event, Advanced):
                 break
@@ -112,7 +73,7 @@ def side_by_side(members: Sequence[Member[T]], cores: int) -> Iterator[Event[T]]
     def work() -> None:
         torch.set_num_threads(1)
         while (index := waiting.take()) is not None:
-            event = _advance(members[index], index)
+            event = advance(members[index], index)
             events.put(event)
             waiting.give_back(index, event)
         events.put(None)

@@ -73,10 +73,15 @@ def hold_dropout(module: nn.Module, examples: Float[Tensor, "example *shape"]) -
     emptied = [layer for layer in shapes if float(layer.p) >= 1]  # type: ignore[arg-type]
     require(not emptied, "activation dropout: a dropout layer with rate 1 leaves nothing that a mask could thin")
     held = {layer: HeldDropout(float(layer.p), uses) for layer, uses in shapes.items()}  # type: ignore[arg-type]
+    return with_held(module, held).eval()
+
+
+def with_held(module: nn.Module, held: Mapping[nn.Module, HeldDropout]) -> nn.Module:
+    """Put held dropout in the place of layers, in place. Returns the module, or what replaces it."""
     for parent in list(module.modules()):
         for name, child in parent._modules.items():
-            if child in held:
+            if child is not None and child in held:
                 setattr(parent, name, held[child])
     ready = held.get(module, module)
     ready.register_forward_pre_hook(_first_turns)
-    return ready.eval()
+    return ready

@@ -1,6 +1,7 @@
 """Dropout that draws from its member's own named generator."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,14 @@ from torch import Tensor, nn
 from modescape.core.models.dropout import DROPPED_DIMS
 from modescape.core.settings import require
 from modescape.core.shapes import Float
+
+
+@dataclass(frozen=True)
+class MaskShape:
+    """The shape of a mask, with 1 for sides that fall together, and whether it lies in memory channels last."""
+
+    shape: tuple[int, ...]
+    channels_last: bool
 
 
 class SeededDropout(nn.Module):
@@ -29,30 +38,35 @@ class SeededDropout(nn.Module):
         """The values, thinned and rescaled while training; unchanged in evaluation mode."""
         if not self.training or self.rate == 0:
             return values
-        if self.rate == 1:
-            return values * 0
+        return values * self.mask(self.shape_for(values), values)
+
+    def shape_for(self, values: Float[Tensor, "*shape"]) -> MaskShape:
+        """The mask that these values need."""
         shape = tuple(values.shape)
         # Like torch, which takes an input with fewer sides than the layer's name says channel by channel.
         sides = min(self.channel_dims, values.ndim - 2)
         if sides > 0:
-            shape = shape[:-sides] + (1,) * sides
-        elif values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):
-            # A mask that lies in memory otherwise than the values makes the product several times slower.
-            count, channels, height, width = shape
-            return values * self.mask((count, height, width, channels), values).permute(0, 3, 1, 2)
-        return values * self.mask(shape, values)
+            return MaskShape(shape[:-sides] + (1,) * sides, False)
+        # A mask that lies in memory otherwise than the values makes the product several times slower.
+        return MaskShape(shape, values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last))
 
-    def mask(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    def mask(self, wanted: MaskShape, like: Tensor) -> Tensor:
         """A fresh mask: 0 with probability ``rate``, else 1 / (1 - rate)."""
+        if self.rate == 1:
+            return torch.zeros(wanted.shape, dtype=like.dtype, device=like.device)
         if self.chance is None:
             raise RuntimeError("seeded dropout was asked to train before it got its generator")
-        count = math.prod(shape)
+        count = math.prod(wanted.shape)
         words = torch.empty((count + 3) // 4, dtype=torch.int64, device=like.device)
         words.random_(-(2**63), None, generator=self.chance)
         # A mask of its own for every call: a layer may be used twice before the gradient asks for the first.
         mask = torch.empty(count, dtype=like.dtype, device=like.device)
         torch.ge(words.view(torch.int16)[:count], round(self.rate * 65536) - 32768, out=mask)
-        return mask.mul_(1 / (1 - self.rate)).view(shape)
+        mask.mul_(1 / (1 - self.rate))
+        if not wanted.channels_last:
+            return mask.view(wanted.shape)
+        examples, channels, height, width = wanted.shape
+        return mask.view(examples, height, width, channels).permute(0, 3, 1, 2)
 
 
 def seed_dropout(module: nn.Module) -> list[SeededDropout]:

@@ -1,7 +1,6 @@
 """Optimisers from settings, and their state as named tensors that can be kept and put back."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,23 +8,30 @@ from torch import Tensor, nn
 from modescape.core.training.settings import Optimiser
 
 
-def make_optimiser(module: nn.Module, wanted: Optimiser) -> torch.optim.Optimizer:
-    """The optimiser over all parameters of the module, in its fused form."""
-    params = list(module.parameters())
-    decayed = [p for p in params if wanted.decay_on == "all" or p.ndim >= 2]
-    spared = [p for p in params if wanted.decay_on == "kernels" and p.ndim < 2]
-    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": wanted.weight_decay}]
-    if spared:
-        groups.append({"params": spared, "weight_decay": 0.0})
+def make_optimiser(modules: Sequence[nn.Module], wanted: Optimiser, rates: Sequence[float]) -> torch.optim.Optimizer:
+    """One optimiser over all parameters of these members, in its fused form; it moves each by itself.
+
+    Members of one rate share a parameter group, which keeps its rate before any schedule as ``base``.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for module, rate in zip(modules, rates, strict=True):
+        for parameter in module.parameters():
+            spared = wanted.decay_on == "kernels" and parameter.ndim < 2
+            groups.setdefault((rate, 0.0 if spared else wanted.weight_decay), []).append(parameter)
+    params = [{"params": own, "lr": rate, "base": rate, "weight_decay": decay} for (rate, decay), own in groups.items()]
     match wanted.name:
         case "sgd":
-            return torch.optim.SGD(
-                groups, lr=wanted.rate, momentum=wanted.momentum, nesterov=wanted.nesterov, fused=True
-            )
+            return torch.optim.SGD(params, momentum=wanted.momentum, nesterov=wanted.nesterov, fused=True)
         case "adam":
-            return torch.optim.Adam(groups, lr=wanted.rate, betas=wanted.betas, eps=wanted.epsilon, fused=True)
+            return torch.optim.Adam(params, betas=wanted.betas, eps=wanted.epsilon, fused=True)
         case "adamw":
-            return torch.optim.AdamW(groups, lr=wanted.rate, betas=wanted.betas, eps=wanted.epsilon, fused=True)
+            return torch.optim.AdamW(params, betas=wanted.betas, eps=wanted.epsilon, fused=True)
+
+
+def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
+    """Give every member its own rate times the schedule's factor."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["base"] * factor
 
 
 def optimiser_state(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -10,12 +10,13 @@ from modescape.core.settings import require, settings
 class Optimiser:
     """Adam, AdamW or SGD with momentum.
 
-    ``weight_decay`` is an L2 term in the gradient for Adam and SGD, decoupled for AdamW; ``decay_on`` limits it to
-    tensors of two or more dimensions ("kernels": no biases, no normalisation parameters).
+    ``rate`` is one learning rate for all members, or a list with one for each. ``weight_decay`` is an L2 term in the
+    gradient for Adam and SGD, decoupled for AdamW; ``decay_on`` limits it to tensors of two or more dimensions
+    ("kernels": no biases, no normalisation parameters).
     """
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
-    rate: float = 1e-3
+    rate: float | tuple[float, ...] = 1e-3
     weight_decay: float = 0.0
     decay_on: Literal["all", "kernels"] = "all"
     momentum: float = 0.9
@@ -24,7 +25,11 @@ class Optimiser:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        require(math.isfinite(self.rate) and self.rate > 0, f"rate must be positive and finite, got {self.rate}")
+        rates = self.rate if isinstance(self.rate, tuple) else (self.rate,)
+        require(
+            len(rates) > 0 and all(math.isfinite(rate) and rate > 0 for rate in rates),
+            f"rate must be positive and finite, got {self.rate}",
+        )
         require(
             math.isfinite(self.weight_decay) and self.weight_decay >= 0,
             f"weight_decay must be zero or more, got {self.weight_decay}",
@@ -86,11 +91,12 @@ class Checkpoints:
 
 @settings
 class Training:
-    """One training, the same for every member but for its seeds.
+    """One training, the same for every member but for its seeds (and its learning rate, if each has its own).
 
     An epoch is ``examples // batch`` steps (all examples in one step if there are fewer than ``batch``). ``order`` says
     whether an epoch's batches come from a fresh permutation or are drawn with replacement, as in the paper's released
-    code. A run can be resumed after every ``save_every`` epochs.
+    code. A gradient longer than ``clip_norm`` is shortened to it, each member's by itself. A run can be resumed after
+    every ``save_every`` epochs.
     """
 
     members: int = 5
@@ -99,12 +105,22 @@ class Training:
     order: Literal["permutation", "replacement"] = "permutation"
     augmentation: Literal["none", "crop_flip", "shift_flip"] = "none"
     label_smoothing: float = 0.0
+    clip_norm: float | None = None
     save_every: int = 1
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
     checkpoints: Checkpoints = Checkpoints()
 
     def __post_init__(self) -> None:
+        rate = self.optimiser.rate
+        require(
+            not isinstance(rate, tuple) or len(rate) == self.members,
+            f"optimiser.rate has {len(rate) if isinstance(rate, tuple) else 1} rates for {self.members} members",
+        )
+        require(
+            self.clip_norm is None or (math.isfinite(self.clip_norm) and self.clip_norm > 0),
+            f"clip_norm must be positive and finite, got {self.clip_norm}",
+        )
         for name in ("members", "epochs", "batch", "save_every"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
         require(0 <= self.label_smoothing < 1, f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")

@@ -1,0 +1,129 @@
+"""Measure, on the user's own network, which way is fastest here."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from modescape.core.engine.catalogue import WAYS
+from modescape.core.engine.engine import Engine
+from modescape.core.engine.events import Advanced, Failed, Finished
+from modescape.core.engine.notes import hearing
+from modescape.core.engine.stacked import is_out_of_memory
+from modescape.core.engine.work import Work
+
+SECONDS = 0.7
+"""Of measured work for each engine: enough for ten steps of a network that takes 50 ms for one."""
+
+CLOSE = 1.05
+"""A way that demands more must be so much faster to be chosen: less than that is noise."""
+
+SCALES = 0.75
+"""Threads that reach so much of the cores are good enough: worker processes are not even started."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an engine does in a second, in the work's units; 0, and the reason, where it cannot."""
+
+    engine: Engine
+    rate: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is measured and how: long work for the speed, short work for the numbers.
+
+    ``alike`` compares the results of the short work, by position, with those of ``serial``, and says what is wrong.
+    """
+
+    long: Work[Any]
+    short: Work[Any]
+    alike: Callable[[Sequence[Any], Sequence[Any]], str]
+    clock: Callable[[], float]
+    seconds: float = SECONDS
+
+
+def measure(engine: Engine, trial: Trial) -> Measured:
+    """Check the engine's numbers, then its speed. What it cannot do is a result, not an error."""
+    try:
+        with hearing() as said:
+            wrong = _wrong(engine, trial)
+            if said or wrong:
+                return Measured(engine, 0.0, said[0] if said else wrong)
+            rate = _rate(engine, trial)
+        return Measured(engine, rate, said[0] if said else "")
+    except Exception as error:  # noqa: BLE001  (somebody's network may raise anything, and that is the answer)
+        if is_out_of_memory(error):
+            return Measured(engine, 0.0, "not enough memory")
+        return Measured(engine, 0.0, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+
+
+def _results(engine: Engine, work: Work[Any]) -> list[Any]:
+    found: dict[int, Any] = {}
+    for event in engine.run(work):
+        if isinstance(event, Failed):
+            raise event.error
+        if isinstance(event, Finished):
+            found[event.index] = event.result
+    return [found[index] for index in range(len(work))]
+
+
+def _wrong(engine: Engine, trial: Trial) -> str:
+    if WAYS[engine.way].arithmetic == "alone" and engine.room.mode == Engine().room.mode:
+        return ""  # the same code as serial: tests hold it to the same bits
+    return trial.alike(_results(Engine("serial", replace(engine.room)), trial.short), _results(engine, trial.short))
+
+
+def _rate(engine: Engine, trial: Trial) -> float:
+    """Units a second from the first slice on, which warms up."""
+    events = engine.run(trial.long)
+    start: float | None = None
+    amount = 0
+    try:
+        for event in events:
+            if isinstance(event, Failed):
+                raise event.error
+            if not isinstance(event, Advanced):
+                continue
+            if start is None:
+                start = trial.clock()
+                continue
+            amount += event.amount
+            if trial.clock() - start > trial.seconds:
+                break
+        if start is None or amount == 0:
+            raise ValueError("the work ended before it could be timed")
+        return amount / max(trial.clock() - start, 1e-9)
+    finally:
+        events.close()  # type: ignore[attr-defined]
+
+
+def fastest(found: Sequence[Measured]) -> Measured:
+    """The fastest, or the first of those that are nearly as fast."""
+    best = max(found, key=lambda measured: measured.rate)
+    return next(measured for measured in found if measured.rate * CLOSE >= best.rate)
+
+
+def choose_on_cpu(base: Engine, trial: Trial) -> list[Measured]:
+    """What was measured on a CPU, among ways of one arithmetic: a choice must not change anybody's numbers."""
+    found = [measure(replace(base, way=way), trial) for way in ("serial", "threads")]
+    serial, threads = found
+    if threads.rate < SCALES * min(base.room.cores, len(trial.long)) * serial.rate:
+        found.append(measure(replace(base, way="processes"), trial))
+    return found
+
+
+def choose_on_cuda(base: Engine, trial: Trial) -> list[Measured]:
+    """What was measured on a GPU: every way, and for the fastest one larger groups for as long as they gain."""
+    ways = [name for name, way in WAYS.items() if "cuda" in way.devices]
+    found = [measure(replace(base, way=way), trial) for way in ways]
+    best = fastest(found)
+    group = best.engine.room.group
+    while best.rate > 0 and best.engine.room.group == group and group < len(trial.long):
+        group = min(2 * group, len(trial.long))
+        larger = measure(replace(best.engine, room=replace(best.engine.room, group=group)), trial)
+        found.append(larger)
+        if larger.rate > CLOSE * best.rate:
+            best = larger
+    return found

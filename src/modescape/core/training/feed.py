@@ -1,0 +1,95 @@
+"""The batches of an epoch, for one member or for several at once: gathered, augmented and scaled on the device."""
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from modescape.core.shapes import Float, Int, Shaped
+from modescape.core.training.augment import augment, joined
+from modescape.core.training.member import InTraining
+
+AHEAD = 2
+"""Batches that a stream fetches ahead of the step that is computed."""
+
+Fetched = tuple[Tensor, Tensor]
+
+
+def batches_of(members: Sequence[InTraining], epoch: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Number, inputs and targets of every step of an epoch, one member's examples after another's.
+
+    Streamed examples are fetched by a thread of their own while the steps before are computed. The batches are the
+    same. Closing the iterator ends the thread.
+    """
+    plan = members[0].plan
+    numbers = range(epoch * plan.steps_per_epoch, (epoch + 1) * plan.steps_per_epoch)
+    fetched = (_fetch(members, number) for number in numbers)
+    ready = fetched if plan.data.stream_to is None else ahead(fetched)
+    try:
+        for number, (inputs, targets) in zip(numbers, ready, strict=True):
+            yield number, *_finished(members, number, inputs, targets)
+    finally:
+        ready.close()  # type: ignore[attr-defined]
+
+
+def _fetch(members: Sequence[InTraining], number: int) -> Fetched:
+    plan = members[0].plan
+    return plan.data.fetch(torch.cat([member.index[number % plan.steps_per_epoch] for member in members]))
+
+
+def _finished(
+    members: Sequence[InTraining],
+    number: int,
+    stored: Shaped[Tensor, "together *stored"],
+    targets: Int[Tensor, " together"],
+) -> tuple[Float[Tensor, "together *shape"], Int[Tensor, " together"]]:
+    """On the device, augmented and scaled, in the memory format that is fastest."""
+    plan = members[0].plan
+    place = number % plan.steps_per_epoch
+    rows = slice(place * plan.batch, (place + 1) * plan.batch)
+    moves = [member.moves[rows] for member in members if member.moves is not None]
+    stored = stored.to(plan.data.device, non_blocking=True)
+    images = augment(stored, plan.training.augmentation, joined(moves) if moves else None)
+    layout = torch.channels_last if images.ndim == 4 else torch.contiguous_format
+    inputs = plan.scaling(images).contiguous(memory_format=layout)
+    return inputs, targets.to(plan.data.device, non_blocking=True)
+
+
+def ahead(fetched: Iterator[Fetched], depth: int = AHEAD) -> Iterator[Fetched]:
+    """The same, up to ``depth`` of them computed beforehand on another thread; what it raises is raised here."""
+    ready: queue.Queue[Fetched | Exception | None] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def work() -> None:
+        try:
+            for one in fetched:
+                while not stopped.is_set():
+                    try:
+                        ready.put(one, timeout=0.1)
+                        break
+                    except queue.Full:
+                        continue
+                if stopped.is_set():
+                    return
+            last: Exception | None = None
+        except Exception as error:  # noqa: BLE001  (told where it is waited for)
+            last = error
+        while not stopped.is_set():
+            try:
+                ready.put(last, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while (one := ready.get()) is not None:
+            if isinstance(one, Exception):
+                raise one
+            yield one
+    finally:
+        stopped.set()
+        thread.join()
