@@ -5,8 +5,9 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
+from modescape.core.evaluation import STATISTICS_CHUNK as CHUNK
 from modescape.core.models.batch_norm import has_batch_norm, refresh_statistics, tracking
-from modescape.core.predictions import CHUNK, predict_all
+from modescape.core.predictions import predict_all
 from modescape.core.splits import Split, scaling_of
 from modescape.core.subspaces.random_direction import RandomDirection
 from modescape.core.weights import Trajectory, load_into, of_module

@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from references import slow
 
-from modescape.core.diversity.divergence import entropy, jensen_shannon, kullback_leibler, total_variation
+from modescape.core.diversity import divergence as module
+from modescape.core.diversity.divergence import (
+    divergence_matrix,
+    entropy,
+    jensen_shannon,
+    kullback_leibler,
+    total_variation,
+)
 
 
 def some_logits(*shape, seed=0, scale=2.0):
@@ -33,6 +40,34 @@ def test_divergences_equal_their_slow_twins(members, examples, classes, seed):
     expected = [slow.jensen_shannon([member[n] for member in rows]) for n in range(examples)]
     assert np.allclose(jensen_shannon(logits), expected, atol=1e-12)
     assert np.allclose(entropy(logits)[0], [slow.entropy(slow.softmax(row)) for row in rows[0]], atol=1e-12)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(2, 6), st.integers(0, 10**6))
+def test_the_matrix_of_divergences_equals_its_slow_twin(members, examples, classes, seed):
+    logits = some_logits(members, examples, classes, seed=seed)
+    rows = logits.double().tolist()
+    expected = [[sum(map(slow.kullback_leibler, one, other)) / examples for other in rows] for one in rows]
+    found = divergence_matrix(logits)
+    # a difference of two sums of a few nats each
+    assert np.allclose(found, expected, atol=1e-12)
+    assert (found.diagonal() == 0).all()
+    assert (found >= 0).all()
+
+
+def test_blocks_of_examples_change_nothing_but_the_order_of_sums(monkeypatch):
+    logits = some_logits(4, 50, 3)
+    whole = divergence_matrix(logits)
+    monkeypatch.setattr(module, "BLOCK", 4 * 3 * 7)
+    assert torch.allclose(divergence_matrix(logits), whole, atol=1e-13, rtol=0)
+
+
+def test_the_matrix_is_infinite_where_one_excludes_what_the_other_expects():
+    never, always = [0.0, -math.inf], [0.0, 0.0]
+    found = divergence_matrix(torch.tensor([[always, always], [always, never], [never, never]]))
+    assert found[0].tolist() == [0.0, math.inf, math.inf]
+    assert found[1].tolist() == pytest.approx([0.5 * math.log(2), 0.0, math.inf])
+    assert found[2].tolist() == pytest.approx([math.log(2), 0.5 * math.log(2), 0.0])
 
 
 def test_the_two_directions_of_kl_differ():

@@ -1,19 +1,20 @@
 """Stacks of predictions: weights times inputs gives logits, in bounded chunks; and the mean of probabilities."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from modescape.core.models.batch_norm import has_batch_norm, refresh_statistics
+from modescape.core.evaluation import CHUNK as CHUNK
+from modescape.core.evaluation import Evaluation, Scratch, blocks_of, evaluate_block
+from modescape.core.evaluation import placed as placed
+from modescape.core.evaluation import scaled_chunks as scaled_chunks
+from modescape.core.reductions import Logits
 from modescape.core.settings import require
 from modescape.core.shapes import Float, Int
 from modescape.core.splits import Scaling, Split
-from modescape.core.weights import Weights, load_into
-
-CHUNK = 250
-"""Examples that pass a network at once: activations stay within a core's cache, memory stays bounded."""
+from modescape.core.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -45,40 +46,22 @@ class Predictions:
 
 
 def predict(
-    module: nn.Module, weights: Weights, split: Split, scaling: Scaling, statistics: Split | None = None
+    module: nn.Module | Scratch, weights: Weights, split: Split, scaling: Scaling, statistics: Split | None = None
 ) -> Generator[int, None, Float[Tensor, "member example class"]]:
-    """Logits of every member in evaluation mode; yields the members done, one at a time.
+    """Logits of every member in evaluation mode; yields the members done.
 
-    The module is a scratch copy whose weights are overwritten. At most ``CHUNK`` examples are in flight. Where weights
-    were moved, ``statistics`` are training examples from which batch-norm statistics are computed anew for each member.
+    The module is a scratch copy whose weights are overwritten; whoever predicts often makes its ``Scratch`` once. At
+    most ``CHUNK`` examples are in flight. Where weights were moved, ``statistics`` are training examples from which
+    batch-norm statistics are computed anew for each member.
     """
-    ready = placed(module, split)
-    rows: list[Tensor] = []
-    for member in range(len(weights)):
-        load_into(ready, weights, member)
-        if statistics is not None and has_batch_norm(ready):
-            refresh_statistics(ready, scaled_chunks(statistics, scaling))
-        # inference mode belongs to a thread, and another thread may carry on after the yield: never hold it across one
-        with torch.inference_mode():
-            whole = torch.cat([ready(chunk).float() for chunk in scaled_chunks(split, scaling)])
-        rows.append(whole.clone())
-        yield 1
-    return torch.stack(rows)
-
-
-def placed(module: nn.Module, split: Split) -> nn.Module:
-    """The module in evaluation mode, where a split is and in the memory format that is fastest for it."""
-    module.to(device=split.inputs.device)
-    if split.inputs.ndim == 4:
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return module.eval()
-
-
-def scaled_chunks(split: Split, scaling: Scaling) -> Iterator[Float[Tensor, "example *shape"]]:
-    """The inputs of a split as the network sees them, at most ``CHUNK`` examples at a time."""
-    layout = torch.channels_last if split.inputs.ndim == 4 else torch.contiguous_format
-    for chunk in split.inputs.split(CHUNK):
-        yield scaling(chunk).contiguous(memory_format=layout)
+    scratch = module if isinstance(module, Scratch) else Scratch(module, split, scaling)
+    everything, blocks, parts = Logits(), blocks_of(weights), []
+    for place in range(blocks.count):
+        (part,) = yield from evaluate_block(
+            scratch, blocks.make(place), Evaluation(split, scaling, (everything,), statistics)
+        )
+        parts.append(part)
+    return everything.merge(parts)
 
 
 def ensemble_probabilities(predictions: Predictions) -> Float[Tensor, "example class"]:
@@ -90,7 +73,11 @@ def ensemble_probabilities(predictions: Predictions) -> Float[Tensor, "example c
 
 
 def predict_all(
-    build: Callable[[], nn.Module], weights: Weights, split: Split, scaling: Scaling, statistics: Split | None = None
+    build: Callable[[], nn.Module | Scratch],
+    weights: Weights,
+    split: Split,
+    scaling: Scaling,
+    statistics: Split | None = None,
 ) -> Float[Tensor, "member example class"]:
     """Logits of every member, on the calling thread; see ``predict``."""
     work = predict(build(), weights, split, scaling, statistics)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from modescape.core.engine.events import Event
 from modescape.core.engine.side_by_side import side_by_side
+from modescape.core.evaluation import Scratch
 from modescape.core.models.dropout import hold_dropout
 from modescape.core.predictions import placed, predict_all, scaled_chunks
 from modescape.core.scores.accuracy import accuracy
@@ -20,12 +21,15 @@ from modescape.core.splits import Split
 from modescape.core.subspaces.abstract import Problem, Subspace
 from modescape.core.subspaces.activation_dropout import with_masks
 from modescape.core.subspaces.catalogue import EXTRAS, SUBSPACES
-from modescape.core.subspaces.keep import Keep, attempts
-from modescape.core.weights import Trajectory, Weights
+from modescape.core.subspaces.keep import Attempt, Keep, attempts
+from modescape.core.weights import Trajectory, Weights, stack
 from modescape.errors import SettingsError
 from modescape.studies.abstract import Context, Function, Job, Result, Sizes, Task
 from modescape.studies.members import checkpoint_count, own_parts, part_of, scratch, segments, statistics_of, trajectory
 from modescape.studies.setup import Setup
+
+TOGETHER, TOGETHER_BYTES = 16, 2**24
+"""Drawn members that are held at once, and bytes of their weights, at most."""
 
 PLANE = "plane"
 """The purpose whose scales run up to ``plane_scale``; every other one draws at the subspace's own scale."""
@@ -129,6 +133,12 @@ def some_examples(context: Context, split: str, count: int | None) -> Tensor:
     return torch.randperm(available, generator=chance)[:count].sort().values
 
 
+def together(member: Weights) -> int:
+    """How many such members are predicted at once: layers that they share are then computed once for all of them."""
+    size = sum(tensor.numel() * tensor.element_size() for tensor in member.params.values())
+    return max(1, min(TOGETHER, TOGETHER_BYTES // size))
+
+
 class Sampler:
     """One subspace around one solution, ready to draw and predict."""
 
@@ -139,6 +149,7 @@ class Sampler:
         self.subspace: Subspace = context.setup.subspace(self.name)
         self.module = placed(scratch(context), context.splits["train"])
         self.statistics = statistics_of(context, self.module)
+        self.scratch: Scratch | None = None
         self.score = self.validation_accuracy if "validation" in context.splits else None
         try:
             self.state = self._fitted(trajectory(own_parts(job, self.member), self.member))
@@ -157,9 +168,11 @@ class Sampler:
         """What is drawn from, in messages."""
         return f"subspace {self.name} around member {self.member}"
 
-    def logits(self, member: Weights, split: Split) -> Tensor:
-        """Logits [example, class] of a stack of one. Raises ``SettingsError`` unless they are finite."""
-        found = predict_all(lambda: self.module, member, split, self.context.scaling, self.statistics)[0]
+    def logits(self, members: Weights, split: Split) -> Tensor:
+        """Logits [member, example, class]. Raises ``SettingsError`` unless they are finite."""
+        # Made once, after the module has its final layers: preparing a network takes longer than a small one's pass.
+        scratch = self.scratch = self.scratch or Scratch(self.module, split, self.context.scaling)
+        found = predict_all(lambda: scratch, members, split, self.context.scaling, self.statistics)
         if not found.isfinite().all():
             # Classes and divergences of such a member mean nothing, and would pass for numbers.
             raise SettingsError(
@@ -171,8 +184,7 @@ class Sampler:
     def validation_accuracy(self, member: Weights) -> float:
         """Accuracy of a stack of one on the validation split."""
         split = self.context.splits["validation"]
-        classes = self.logits(member, split).argmax(dim=-1)
-        return float(accuracy(classes[None], split.targets)[0])
+        return float(accuracy(self.logits(member, split).argmax(dim=-1), split.targets)[0])
 
     def drawn(self, split: Split, scales: Sequence[float] | None, rule: Keep) -> Iterator[Tensor | None]:
         """Logits [example, class] of each drawn member, None if it was not kept, until ``count`` were kept.
@@ -189,7 +201,18 @@ class Sampler:
             return replace(self.subspace, **exact).draw(self.state, 1, named)
 
         try:
+            waiting: list[Attempt] = []
             for attempt in attempts(draw, self.score, self.arguments["count"], rule, self.where):
-                yield self.logits(attempt.member, split) if attempt.kept else None
+                waiting.append(attempt)
+                if len(waiting) >= together(attempt.member):
+                    yield from self._predicted(waiting, split)
+                    waiting = []
+            yield from self._predicted(waiting, split)
         except ValueError as error:
             raise SettingsError(str(error)) from error
+
+    def _predicted(self, waiting: Sequence[Attempt], split: Split) -> Iterator[Tensor | None]:
+        kept = [attempt.member for attempt in waiting if attempt.kept]
+        logits = iter(self.logits(stack(kept), split)) if kept else iter(())
+        for attempt in waiting:
+            yield next(logits) if attempt.kept else None

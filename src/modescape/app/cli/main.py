@@ -2,13 +2,15 @@
 
 import signal
 import sys
+import warnings
 from types import FrameType
 from typing import Annotated
 
 import typer
 
 from modescape import __version__
-from modescape.app.cli import data, doctor, recipes, report, run, runs, study
+from modescape.app.cli import bench, data, doctor, recipes, report, run, runs, study
+from modescape.core.engine.notes import EngineNote, forget
 from modescape.errors import ModescapeError
 
 INTERRUPTED = 130
@@ -30,6 +32,7 @@ app.command("report")(report.report)
 app.add_typer(data.app, name="data")
 app.command("recipes")(recipes.recipes)
 app.command("doctor")(doctor.doctor)
+app.command("bench")(bench.bench)
 
 
 def _version(wanted: bool) -> None:
@@ -60,6 +63,19 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in given
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    with warnings.catch_warnings():
+        # What is used instead of what was asked for is told in one line, as errors are.
+        warnings.simplefilter("always", EngineNote)
+        warnings.showwarning = _note
+        forget()
+        _run(given, debug)
+
+
+def _note(message: Warning | str, *rest: object, **more: object) -> None:
+    typer.echo(f"modescape: note: {message}", err=True)
+
+
+def _run(given: list[str], debug: bool) -> None:
     try:
         app([argument for argument in given if argument != "--debug"], prog_name="modescape")
     except Stopped:

@@ -82,6 +82,8 @@ def _mode(wanted: Wanted, device: str) -> Mode:
     if wanted.precision != "float32" and device == "cpu":
         say(f"precision {wanted.precision} is for GPUs; float32 is used instead")
         return Mode()
+    # torch would take tf32 for convolutions by itself: what is called float32 here is float32.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = wanted.precision != "float32"
     return names[wanted.precision]
 
 

@@ -9,6 +9,9 @@ from torch import Tensor
 from modescape.core.settings import require
 from modescape.core.shapes import Float
 
+BLOCK = 2**22
+"""Probabilities in a block, so that memory stays bounded whatever the number of examples."""
+
 
 def _log(logits: Float[Tensor, "*shape class"]) -> Float[Tensor, "*shape class"]:
     return logits.double().log_softmax(dim=-1)
@@ -26,6 +29,30 @@ def kullback_leibler(
     """KL(p || q) for every example, p from ``logits`` and q from ``reference`` (broadcast), never negative."""
     log_p, log_q = _log(logits), _log(reference)
     return _expected(log_p, log_p - log_q).clamp(min=0)
+
+
+def divergence_matrix(logits: Float[Tensor, "member example class"]) -> Float[Tensor, "member member"]:
+    """Mean over examples of KL(p_i || p_j) for every pair of members, row i and column j, never negative.
+
+    Sums over examples and classes are matrix products, in blocks of examples.
+    """
+    members, examples, classes = logits.shape
+    require(examples > 0, "a divergence needs at least one example")
+    own = torch.zeros(members, dtype=torch.float64, device=logits.device)
+    cross = torch.zeros(members, members, dtype=torch.float64, device=logits.device)
+    for block in logits.split(max(1, BLOCK // (members * classes)), dim=1):
+        log_p = _log(block).flatten(1)
+        p = log_p.exp()
+        none = log_p == -torch.inf
+        finite = log_p.masked_fill(none, 0.0) if none.any() else log_p
+        own += (p * finite).sum(dim=1)
+        cross += p @ finite.T
+        if none.any():
+            # Where q = 0 and p > 0 the divergence is infinite; where both are 0 it counts nothing.
+            cross[p @ none.double().T > 0] = -torch.inf
+    found = (own[:, None] - cross) / examples
+    found.fill_diagonal_(0.0)
+    return found.clamp(min=0)
 
 
 def total_variation(

@@ -81,8 +81,13 @@ class _Worker:
 def _workers() -> list[_Worker]:
     """The workers of this process: they stay until it ends, since starting one takes seconds."""
     workers: list[_Worker] = []
-    atexit.register(lambda: [worker.dismiss() for worker in workers])
+    atexit.register(_dismiss, workers)
     return workers
+
+
+def _dismiss(workers: list[_Worker]) -> None:
+    for worker in workers:
+        worker.dismiss()
 
 
 def _crew(count: int) -> list[_Worker]:

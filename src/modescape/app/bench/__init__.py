@@ -1,0 +1,1 @@
+"""Speed, side by side: modescape and its peers at the same work in one run."""

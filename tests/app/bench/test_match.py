@@ -1,0 +1,132 @@
+"""Contestants in turns, the table and the record."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from modescape.app.bench import bench as module
+from modescape.app.bench.assignment import Assignment, gigaflops
+from modescape.app.bench.bench import Asked, bench
+from modescape.app.bench.comparisons import COMPARISONS, Comparison
+from modescape.app.bench.match import play
+from modescape.app.bench.ours import Evaluate, Plane, Train
+from modescape.app.bench.peak import peak_of
+from modescape.app.bench.peers import PlainEvaluate, PlainTrain, TorchFunc
+from modescape.app.bench.report import table
+from modescape.errors import SettingsError
+
+WORK = Assignment("small_cnn", members=2, train=256, images=200, points=4, data_dir="/nowhere")
+
+
+@pytest.fixture(autouse=True)
+def findable(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+
+
+def comparison(*names, **more):
+    contestants = tuple(f"rivals:{name}" for name in names)
+    return Comparison("Sleep", "units/s", WORK, contestants, **more)
+
+
+def played(*names, rounds=3, **more):
+    return play("sleep", comparison(*names, **more), WORK, rounds, lambda line: None)
+
+
+def test_ratios_are_those_of_the_rounds():
+    outcome = played("Quick", "Slow", target=5.0)
+    median, least, largest = outcome.ratios(outcome.speeds[1])
+    # one sleeps 0.02 s and the other 0.2 s; a busy machine adds to both
+    assert 3 < median < 11
+    assert least <= median <= largest
+    assert [len(speed.rates) for speed in outcome.speeds] == [3, 3]
+    assert outcome.met is (median >= 5)
+    assert outcome.speeds[0].about == "sleeps little"
+
+
+def test_a_target_in_seconds_is_modescapes_own():
+    assert played("Quick", seconds=1.0).met is True
+    assert played("Slow", seconds=0.1, rounds=1).met is False
+
+
+@pytest.mark.parametrize(("name", "message"), [("Missing", "a_library_that_is_not"), ("Dying", "ended with 3")])
+def test_a_peer_that_is_not_there_is_left_out_and_the_table_says_why(name, message):
+    outcome = played("Quick", name, "Slow", target=2.0)
+    assert message in outcome.speeds[1].error
+    assert outcome.speeds[1].rates == ()
+    page = table([outcome], {"cores": "2"}, {"gflops": 100.0})
+    assert f"not measured: {outcome.speeds[1].error}" in page
+    assert outcome.ratios(outcome.speeds[2])[0] > 1
+
+
+def test_nothing_is_met_if_modescape_itself_cannot_run():
+    outcome = played("Missing", "Quick", target=2.0)
+    assert outcome.met is None
+    assert "not measured" in table([outcome], {}, {"gflops": 100.0})
+
+
+def test_what_contestants_print_disturbs_nobody():
+    assert len(played("Quick", "Chatty", rounds=2).speeds[1].rates) == 2
+
+
+def test_contestants_that_did_not_find_the_same_are_not_comparable():
+    alike = {"loss": 0.1, "picture": 0.2}
+    assert played("Quick", "Slow", alike=alike, rounds=1).differences == ()
+    outcome = played("Quick", "Other", alike=alike, rounds=1)
+    assert outcome.differences == ("loss differs by 0.5 from Other's", "picture differs by 0.4 from Other's")
+    assert "**not comparable: loss differs by 0.5 from Other's**" in table([outcome], {}, {"gflops": 1.0})
+
+
+def test_the_whole_benchmark_writes_a_table_and_a_record(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "COMPARISONS", {"sleep": comparison("Quick", "Slow", target=2.0)})
+    said = []
+    page = bench(Asked(("sleep",), rounds=2, device="cpu", cores=1, out=tmp_path / "out"), said.append)
+    assert (tmp_path / "out" / "bench.md").read_text() == page
+    found = json.loads((tmp_path / "out" / "bench.json").read_text())
+    rows = found["comparisons"]["sleep"]["contestants"]
+    assert [row["name"] for row in rows] == ["Quick", "Slow"]
+    assert [len(row["rates"]) for row in rows] == [2, 2]
+    assert rows[1]["ratio"][0] > 2
+    assert found["peak"]["gflops"] > 0
+    assert any("round 2 of 2" in line for line in said)
+    assert "Sleep" in page
+
+
+def test_an_unknown_comparison_is_refused():
+    with pytest.raises(SettingsError, match="there is no comparison 'speed'; choose from train-small-cnn"):
+        bench(Asked(("speed",)), lambda line: None)
+
+
+def test_every_comparison_has_modescape_first_and_a_target_or_a_peer():
+    for name, one in COMPARISONS.items():
+        assert one.contestants[0].startswith("modescape.app.bench.ours:"), name
+        assert one.target or one.seconds or len(one.contestants) > 1, name
+
+
+def test_modescape_and_a_plain_loop_find_the_same():
+    ours, plain = Evaluate(WORK), PlainEvaluate(WORK)
+    assert (ours.once(), plain.once()) == (800.0, 800.0)
+    assert ours.found()["accuracy"] == pytest.approx(plain.found()["accuracy"], abs=1e-12)
+    # float32 logits of a few units, summed in another order
+    assert ours.found()["loss"] == pytest.approx(plain.found()["loss"], abs=1e-4)
+    plane = Plane(WORK)
+    assert plane.once() == 800.0
+    assert plane.found()["loss"] != ours.found()["loss"]
+
+
+def test_every_trainer_trains_as_many_images():
+    for kind in (Train, PlainTrain, TorchFunc):
+        trainer = kind(WORK)
+        assert trainer.once() == 2 * 256
+        assert 0 <= trainer.found()["accuracy"] <= 1
+
+
+def test_operations_are_counted_as_they_are_by_hand():
+    """SmallCNN: three convolutions and a dense layer, forward, weights' and inputs' gradients (no image needs one)."""
+    multiply_adds = [1024 * 16 * 27, 256 * 32 * 144, 64 * 32 * 288, 512 * 10]
+    expected = 2 * (3 * sum(multiply_adds) - multiply_adds[0]) / 1e9
+    assert gigaflops(Assignment("small_cnn").build(), 4) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_peak_is_a_speed():
+    assert 0.1 < peak_of("cpu", 1) < 10**5
