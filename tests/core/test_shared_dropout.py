@@ -1,5 +1,6 @@
 """Networks that use one dropout layer in several places, as many do: they train, with seeded and fresh masks."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -29,6 +30,19 @@ def test_a_layer_called_twice_in_a_step_keeps_both_masks_for_the_gradient():
     assert torch.allclose(network.second.bias.grad, second.sum(0))
     back = (second @ network.second.weight.detach()) * first
     assert torch.allclose(network.first.bias.grad, back.sum(0), atol=1e-5)
+
+
+def test_a_gradient_is_computed_once_since_it_takes_the_masks_memory():
+    layer = SeededDropout(0.5, 0)
+    layer.chance = torch.Generator().manual_seed(0)
+    values = torch.ones(4, 6, requires_grad=True)
+    out = layer(values).sum()
+    out.backward(retain_graph=True)
+    first = values.grad.clone()
+    assert set(first.unique().tolist()) == {0.0, 2.0}
+    with pytest.raises(RuntimeError, match="can be computed once: its mask is gone"):
+        out.backward()
+    assert torch.equal(values.grad, first)
 
 
 def test_a_layer_that_stands_in_two_places_is_replaced_in_both():

@@ -11,9 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, vmap
 
 from modescape.core.engine.events import Advanced, Failed
 from modescape.core.engine.side_by_side import one_after_another, side_by_side
+from modescape.core.engine.stacked import is_out_of_memory
+from modescape.core.engine.work import CannotStack
 from modescape.core.models.batch_norm import has_batch_norm, refresh_statistics, tracking
 from modescape.core.models.lean import Lean, lean
 from modescape.core.models.sharing import Stages, staged, varying
@@ -41,13 +44,15 @@ class Evaluation:
     """What is asked of every member: reductions of its logits on a split.
 
     Where weights were moved, ``statistics`` are training examples from which batch-norm statistics are computed anew
-    for each member.
+    for each member. ``stacked`` members pass a chunk in one call, which is faster where operators are too small to fill
+    the device, and rounds otherwise.
     """
 
     split: Split
     scaling: Scaling
     reductions: Sequence[Reduction[Any, Any]]
     statistics: Split | None = None
+    stacked: bool = False
 
     def __post_init__(self) -> None:
         require(len(self.reductions) > 0, "an evaluation needs at least one reduction of the logits")
@@ -103,12 +108,12 @@ def scaled_chunks(split: Split, scaling: Scaling, size: int | None = None) -> It
         yield scaling(split.take(slice(start, start + step))).contiguous(memory_format=layout)
 
 
-def blocks_of(weights: Weights) -> Blocks:
-    """A stack in blocks whose weights are views of it."""
+def blocks_of(weights: Weights, most: int = BLOCK) -> Blocks:
+    """A stack in blocks of ``most`` members at most, whose weights are views of it."""
     require(len(weights) > 0, "there are no members to evaluate")
     tensors = [*weights.params.values(), *weights.buffers.values()]
     each = sum(tensor[0].numel() * tensor.element_size() for tensor in tensors)
-    size = max(1, min(BLOCK, BLOCK_BYTES // max(1, each)))
+    size = max(1, min(most, BLOCK_BYTES // max(1, each)))
 
     def make(place: int) -> Weights:
         rows = slice(place * size, (place + 1) * size)
@@ -131,9 +136,13 @@ def evaluate_block(scratch: Scratch, weights: Weights, evaluation: Evaluation) -
     passes, partials, first = _Passes(scratch, weights), list[Any](), 0
     for inputs in scaled_chunks(split, evaluation.scaling):
         given, rows = passes.once(inputs), []
-        for member in range(len(weights)):
+        for member in range(0 if evaluation.stacked else len(weights)):
             rows.append(passes.each(member, given))
             if done := progress.after(len(inputs)):
+                yield done
+        if evaluation.stacked:
+            rows = list(passes.together(given))
+            if done := progress.after(len(inputs) * len(weights)):
                 yield done
         chunk = Chunk(first, torch.stack(rows).float(), split.targets[first : first + len(inputs)].to(split.device))
         if not partials:
@@ -240,6 +249,7 @@ class _Passes:
         # Rows are copied into the network, not put in its place: there they all lie at the same address, and no kernel
         # rounds one member otherwise than the next because of where it lies. It costs no more.
         self.moving = [(own[name], rows[name]) for name in sorted(moving)]
+        self.rows = {name: rows[name] for name in moving}
         with torch.no_grad():
             for name in rows.keys() - moving:
                 own[name].copy_(rows[name][0])
@@ -259,3 +269,21 @@ class _Passes:
         given = [value.clone() for value in values] if self.stages.alters else values
         logits: Tensor = self.stages.each(*given)
         return logits
+
+    @torch.inference_mode()
+    def together(self, values: tuple[Any, ...]) -> Float[Tensor, "member example class"]:
+        """All members' logits by one call. Raises ``CannotStack`` if the network cannot compute so."""
+        own = {name for name, _ in [*self.stages.each.named_parameters(), *self.stages.each.named_buffers()]}
+        stack = {name: rows for name, rows in self.rows.items() if name in own}
+
+        def one(tensors: dict[str, Tensor]) -> Tensor:
+            logits: Tensor = functional_call(self.stages.each, tensors, values)
+            return logits
+
+        try:
+            found: Tensor = vmap(one)(stack)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise CannotStack(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+        return found

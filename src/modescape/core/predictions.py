@@ -1,13 +1,16 @@
 """Stacks of predictions: weights times inputs gives logits, in bounded chunks; and the mean of probabilities."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from modescape.core.engine.events import Advanced, Event, Failed, Member, advance
+from modescape.core.engine.stacked import is_out_of_memory
+from modescape.core.engine.work import CannotStack, Mode, Work
 from modescape.core.evaluation import CHUNK as CHUNK
-from modescape.core.evaluation import Evaluation, Scratch, blocks_of, evaluate_block
+from modescape.core.evaluation import Blocks, Evaluation, Scratch, blocks_of, evaluate_block
 from modescape.core.evaluation import placed as placed
 from modescape.core.evaluation import scaled_chunks as scaled_chunks
 from modescape.core.reductions import Logits
@@ -55,13 +58,64 @@ def predict(
     batch-norm statistics are computed anew for each member.
     """
     scratch = module if isinstance(module, Scratch) else Scratch(module, split, scaling)
-    everything, blocks, parts = Logits(), blocks_of(weights), []
+    everything = Logits()
+    asked = Evaluation(split, scaling, (everything,), statistics)
+    return (yield from _in_blocks(scratch, blocks_of(weights), asked, everything))
+
+
+def _in_blocks(
+    scratch: Scratch, blocks: Blocks, asked: Evaluation, everything: Logits
+) -> Generator[int, None, Float[Tensor, "member example class"]]:
+    parts = []
     for place in range(blocks.count):
-        (part,) = yield from evaluate_block(
-            scratch, blocks.make(place), Evaluation(split, scaling, (everything,), statistics)
-        )
+        (part,) = yield from evaluate_block(scratch, blocks.make(place), asked)
         parts.append(part)
     return everything.merge(parts)
+
+
+@dataclass(frozen=True)
+class Predicting(Work[Tensor]):
+    """Stacks of weights to predict with, each a member of the engine's work: gives logits [member, example, class].
+
+    ``read(i)`` gives stack i when its turn comes. In a stack of the engine's, as many of its members pass together as
+    the engine has stacks at once.
+    """
+
+    count: int
+    read: Callable[[int], Weights]
+    build: Callable[[], nn.Module]
+    split: Split
+    scaling: Scaling
+    statistics: Split | None = None
+
+    def __len__(self) -> int:
+        """How many stacks there are."""
+        return self.count
+
+    def alone(self, index: int, mode: Mode) -> Member[Tensor]:
+        """See ``Work``."""
+
+        def work() -> Member[Tensor]:
+            return (yield from predict(self.build(), self.read(index), self.split, self.scaling, self.statistics))
+
+        return work()
+
+    def together(self, indices: Sequence[int], mode: Mode) -> Iterator[Event[Tensor]]:
+        """See ``Work``."""
+        everything = Logits()
+        asked = Evaluation(self.split, self.scaling, (everything,), self.statistics, stacked=True)
+        scratch = Scratch(self.build(), self.split, self.scaling)
+
+        def work(index: int) -> Member[Tensor]:
+            return (yield from _in_blocks(scratch, blocks_of(self.read(index), len(indices)), asked, everything))
+
+        for index in indices:
+            member = work(index)
+            while isinstance(event := advance(member, index), Advanced):
+                yield event
+            if isinstance(event, Failed) and (isinstance(event.error, CannotStack) or is_out_of_memory(event.error)):
+                raise event.error
+            yield event
 
 
 def ensemble_probabilities(predictions: Predictions) -> Float[Tensor, "example class"]:

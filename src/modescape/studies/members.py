@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from modescape.core.engine.events import Event, Finished
 from modescape.core.engine.side_by_side import side_by_side
 from modescape.core.evaluation import STATISTICS_CHUNK
 from modescape.core.models.batch_norm import has_batch_norm
-from modescape.core.predictions import predict
+from modescape.core.predictions import Predicting
 from modescape.core.seeds import generator, global_generator
 from modescape.core.settings import require
 from modescape.core.splits import Split
@@ -107,22 +108,31 @@ def predict_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Res
     With ``fresh`` among a job's arguments, batch-norm statistics are computed anew for every checkpoint.
     """
 
-    def work(job: Job) -> Any:
-        weights = stack(
-            [
-                unpack(result.files["checkpoints"], job.arguments["member"])
-                for result in (read() for read in job.inputs.values())
-                if "checkpoints" in result.files
-            ]
+    alike: dict[tuple[str, bool], list[int]] = {}
+    for place, job in enumerate(jobs):
+        alike.setdefault((job.arguments["split"], job.arguments.get("fresh", False)), []).append(place)
+    for (name, fresh), places in alike.items():
+        work = Predicting(
+            len(places),
+            partial(_checkpoints_of, [jobs[place] for place in places]),
+            partial(scratch, context),
+            context.splits[name],
+            context.scaling,
+            statistics_of(context, scratch(context)) if fresh else None,
         )
-        split, module = context.splits[job.arguments["split"]], scratch(context)
-        statistics = statistics_of(context, module) if job.arguments.get("fresh") else None
-        return predict(module, weights, split, context.scaling, statistics)
+        for event in context.engine.run(work):
+            place = places[event.index]
+            if isinstance(event, Finished):
+                files = {"predictions": {"logits": event.result}}
+                yield Finished(place, Result(files, {"member": jobs[place].arguments["member"]}))
+            else:
+                yield replace(event, index=place)
 
-    yield from _relay(
-        side_by_side([work(job) for job in jobs], context.cores),
-        lambda i, logits: Result({"predictions": {"logits": logits}}, {"member": jobs[i].arguments["member"]}),
-    )
+
+def _checkpoints_of(jobs: Sequence[Job], place: int) -> Weights:
+    """All checkpoints of the trajectory that a job predicts with."""
+    member, parts = jobs[place].arguments["member"], [read() for read in jobs[place].inputs.values()]
+    return stack([unpack(part.files["checkpoints"], member) for part in parts if "checkpoints" in part.files])
 
 
 def segments(setup: Setup, member: int) -> list[str]:

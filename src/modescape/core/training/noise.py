@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,26 @@ class MaskShape:
 
     shape: tuple[int, ...]
     channels_last: bool
+
+
+class _Thinned(torch.autograd.Function):
+    """The product of values and a mask that nobody else needs: its gradient takes the mask's memory."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, mask: Tensor) -> Tensor:
+        context.mask = mask
+        return values * mask
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, None]:
+        mask, context.mask = context.mask, None
+        if mask is None:
+            raise RuntimeError("the gradient of seeded dropout can be computed once: its mask is gone")
+        if mask.shape != gradient.shape:
+            return gradient * mask, None
+        # Fresh memory for every product costs as much as the product.
+        return torch.mul(gradient, mask, out=mask), None
 
 
 class SeededDropout(nn.Module):
@@ -38,7 +59,10 @@ class SeededDropout(nn.Module):
         """The values, thinned and rescaled while training; unchanged in evaluation mode."""
         if not self.training or self.rate == 0:
             return values
-        return values * self.mask(self.shape_for(values), values)
+        thinned: Tensor = _Thinned.apply(  # type: ignore[no-untyped-call]
+            values, self.mask(self.shape_for(values), values)
+        )
+        return thinned
 
     def shape_for(self, values: Float[Tensor, "*shape"]) -> MaskShape:
         """The mask that these values need."""
