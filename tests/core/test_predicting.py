@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 from references import trainings
-from torch import nn
+from references.trainings import Deciding
 
 from modescape.core.engine.catalogue import WAYS
 from modescape.core.engine.events import Advanced, Failed, Finished
@@ -91,16 +91,6 @@ def test_layers_that_all_share_are_computed_once_in_a_stack_as_well():
                 break
     assert torch.allclose(scores[0].nll, scores[1].nll, atol=1e-5)
     assert len(set(scores[1].nll.tolist())) == 4
-
-
-class Deciding(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.inner = nn.Linear(192, 4)
-
-    def forward(self, images):
-        logits = self.inner(images.flatten(1))
-        return logits if logits.sum() > -1e9 else -logits
 
 
 def test_networks_that_cannot_be_stacked_predict_one_at_a_time_and_that_is_said():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from references import trainings
+from references.trainings import Deciding
 from torch import nn
 
 from modescape.core.engine.catalogue import WAYS
@@ -66,18 +67,6 @@ def test_what_changes_the_stack_changes_the_networks_and_the_other_way_round():
 def test_no_networks_make_no_stack():
     with pytest.raises(ValueError, match="at least one network"):
         Stack([])
-
-
-class Deciding(nn.Module):
-    """A network whose forward pass asks about values."""
-
-    def __init__(self):
-        super().__init__()
-        self.inner = nn.Linear(192, 4)
-
-    def forward(self, images):
-        logits = self.inner(images.flatten(1))
-        return logits if logits.sum() > -1e9 else -logits
 
 
 class Counting(nn.Module):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from modescape.core.engine.events import Advanced, Failed
+from modescape.core.engine.notes import say
 from modescape.core.engine.side_by_side import one_after_another, side_by_side
 from modescape.core.engine.stacked import is_out_of_memory
 from modescape.core.engine.work import CannotStack
@@ -77,6 +78,8 @@ class Scratch:
         few = replace(split, inputs=split.inputs[:3], targets=split.targets[:3])
         self.plain = placed(module, split)
         self.lean: Lean = lean(self.plain, next(scaled_chunks(few, scaling)))
+        if self.lean.reason:
+            say(f"this network predicts as it is, which is slower: it cannot be made lean ({self.lean.reason})")
         self._cut: tuple[frozenset[str], Stages] | None = None
 
     def stages(self, moving: frozenset[str]) -> Stages:

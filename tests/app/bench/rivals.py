@@ -44,6 +44,20 @@ class Missing(Contestant):
         return 0.0
 
 
+class Fading(Quick):
+    """Ends in its second round."""
+
+    rounds = 0
+
+    def once(self):
+        self.rounds += 1
+        if self.rounds > 1:
+            import os
+
+            os._exit(9)
+        return super().once()
+
+
 class Dying(Quick):
     def __init__(self, given):
         import os

@@ -1,6 +1,8 @@
 """Contestants in turns, the table and the record."""
 
+import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,13 @@ from modescape.app.bench import bench as module
 from modescape.app.bench.assignment import Assignment, gigaflops
 from modescape.app.bench.bench import Asked, bench
 from modescape.app.bench.comparisons import COMPARISONS, Comparison
+from modescape.app.bench.contestant import Contestant
 from modescape.app.bench.match import play
 from modescape.app.bench.ours import Evaluate, Plane, Train
 from modescape.app.bench.peak import peak_of
 from modescape.app.bench.peers import PlainEvaluate, PlainTrain, TorchFunc
 from modescape.app.bench.report import table
+from modescape.app.bench.whole import Recipe
 from modescape.errors import SettingsError
 
 WORK = Assignment("small_cnn", members=2, train=256, images=200, points=4, data_dir="/nowhere")
@@ -59,6 +63,14 @@ def test_a_peer_that_is_not_there_is_left_out_and_the_table_says_why(name, messa
     assert outcome.ratios(outcome.speeds[2])[0] > 1
 
 
+def test_a_contestant_that_ends_in_the_middle_is_left_out():
+    outcome = played("Quick", "Fading", "Slow", target=2.0)
+    assert "ended with 9" in outcome.speeds[1].error
+    assert [len(speed.rates) for speed in outcome.speeds] == [3, 1, 3]
+    assert "not measured: its process ended with 9" in table([outcome], {}, {"gflops": 100.0})
+    assert outcome.ratios(outcome.speeds[2])[0] > 1
+
+
 def test_nothing_is_met_if_modescape_itself_cannot_run():
     outcome = played("Missing", "Quick", target=2.0)
     assert outcome.met is None
@@ -99,8 +111,10 @@ def test_an_unknown_comparison_is_refused():
 
 def test_every_comparison_has_modescape_first_and_a_target_or_a_peer():
     for name, one in COMPARISONS.items():
-        assert one.contestants[0].startswith("modescape.app.bench.ours:"), name
-        assert one.target or one.seconds or len(one.contestants) > 1, name
+        own, _, kind = one.contestants[0].partition(":")
+        assert own in ("modescape.app.bench.ours", "modescape.app.bench.whole"), name
+        assert issubclass(getattr(importlib.import_module(own), kind), Contestant), name
+        assert one.target or one.seconds or len(one.contestants) > 1 or name == "recipe-resnet20", name
 
 
 def test_modescape_and_a_plain_loop_find_the_same():
@@ -119,6 +133,15 @@ def test_every_trainer_trains_as_many_images():
         trainer = kind(WORK)
         assert trainer.once() == 2 * 256
         assert 0 <= trainer.found()["accuracy"] <= 1
+
+
+def test_a_whole_recipe_runs_and_leaves_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr(Recipe, "recipe", "smoke")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    whole = Recipe(replace(WORK, cores=2))
+    whole.warm_up()
+    assert whole.once() == 1.0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_operations_are_counted_as_they_are_by_hand():

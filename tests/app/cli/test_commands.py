@@ -7,11 +7,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from modescape import __version__
 from modescape.app.cli.main import main
 from modescape.app.runs.layout import Layout
 from modescape.app.runs.tables_file import read_tables
+from modescape.core.engine.engine import Engine
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +154,38 @@ def test_a_run_of_another_configuration_is_not_touched(say, tmp_path):
     assert said.code == 6
     assert "recipe.training.epochs is 6 there, 7 here" in said.error
     assert (tmp_path / "here" / "journal.jsonl").read_bytes() == before
+
+
+def test_what_is_used_instead_is_a_line_of_its_own(say):
+    said = say("run", "smoke", "--dry-run", "--way", "graph", "--precision", "bf16")
+    assert said.code == 0
+    notes = [line for line in said.err.splitlines() if line.startswith("modescape: note: ")]
+    assert notes == [
+        "modescape: note: precision bf16 is for GPUs; float32 is used instead",
+        "modescape: note: the way graph is not for cpu; threads is used instead",
+    ]
+    assert "engine       threads" in said.out
+    error = say("run", "smoke", "--way", "fast").error
+    assert error.startswith("modescape: error: there is no way 'fast'; choose auto,")
+
+
+def test_a_stack_is_another_run_than_members_alone(say, tmp_path):
+    assert say("run", "smoke", "--way", "stacked", "--out", "one").code == 0
+    said = say("run", "smoke", "--way", "threads", "--out", "one")
+    assert said.code == 6
+    assert "engine" in said.error
+    assert say("run", "smoke", "--way", "stacked", "--out", "one").code == 0
+
+
+def test_memory_that_runs_out_is_told_with_what_to_do(say, monkeypatch):
+    def hungry(self, work):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+
+    monkeypatch.setattr(Engine, "run", hungry)
+    said = say("run", "smoke", "--way", "threads")
+    assert said.code == 7
+    assert "not enough memory: CUDA out of memory" in said.error
+    assert "lower training.batch, --group or --cores" in said.error
 
 
 def test_members_that_diverge_are_told_and_end_in_their_own_exit_code(say):

@@ -32,6 +32,7 @@ class Assignment:
     batch: int = 128
     rate: float = 1e-3
     points: int = 1
+    dropout: bool = True
     statistics: int = 0
     way: str = "auto"
     precision: str = "float32"
@@ -41,7 +42,8 @@ class Assignment:
 
     def build(self) -> nn.Module:
         """A fresh network."""
-        return NETWORKS[self.network](SHAPE, CLASSES)
+        options = {} if self.dropout else {"dropout": 0.0}
+        return NETWORKS[self.network](SHAPE, CLASSES, **options)
 
     def initial(self, member: int) -> nn.Module:
         """A member's network at its initialisation."""

@@ -42,14 +42,14 @@ def bench(asked: Asked, tell: Callable[[str], None]) -> str:
     machine = _machine(device, cores) | {"images of": Assignment("small_cnn", data_dir=folder).data}
     peak = {"gflops": peak_of(device, cores)}
     outcomes: list[Outcome] = []
-    for name in asked.names or tuple(COMPARISONS):
+    for name in asked.names or [name for name, one in COMPARISONS.items() if device in one.devices]:
         comparison = COMPARISONS[name]
         on = {"device": device, "cores": cores, "precision": asked.precision, "data_dir": folder}
         work = replace(comparison.work, **on)  # type: ignore[arg-type]
         outcome = play(name, comparison, work, asked.rounds, tell)
         if name.startswith("train") and outcome.speeds[0].rates:
             torch.set_num_threads(1)
-            peak[f"fraction of {name}"] = outcome.speeds[0].median * gigaflops(work.build(), 8) / peak["gflops"]
+            peak[name] = outcome.speeds[0].median * gigaflops(work.build(), 8) / peak["gflops"]
         outcomes.append(outcome)
         write_file(asked.out / "bench.json", json.dumps(record(outcomes, machine, peak), indent=1).encode())
     page = table(outcomes, machine, peak)

@@ -10,7 +10,8 @@ from modescape.app.bench.assignment import Assignment
 class Comparison:
     """Contestants as "module:Class". A target is a least ratio of speeds against a peer, or most seconds by itself.
 
-    ``alike`` are the largest differences of what contestants found, by name; ``rounds`` are how many, if not as asked.
+    ``alike`` are the largest differences of what contestants found, by name; ``rounds`` are how many, if not as asked;
+    ``devices`` are where the comparison is made unless it is asked for.
     """
 
     title: str
@@ -21,6 +22,7 @@ class Comparison:
     seconds: float | None = None
     alike: Mapping[str, float] = field(default_factory=dict)
     rounds: int | None = None
+    devices: tuple[str, ...] = ("cpu", "cuda")
 
 
 OURS, PEERS = "modescape.app.bench.ours", "modescape.app.bench.peers"
@@ -35,8 +37,32 @@ COMPARISONS: dict[str, Comparison] = {
     "train-small-cnn": Comparison(
         "Train 8 SmallCNNs", "images/s", Assignment("small_cnn", train=2_560, epochs=2), TRAINERS, 2.2, alike=LEARNT
     ),
+    "train-without-dropout": Comparison(
+        "Train 8 SmallCNNs without their dropout",
+        "images/s",
+        Assignment("small_cnn", train=2_560, epochs=2, dropout=False),
+        TRAINERS[:2],
+        2.2,
+        alike=LEARNT,
+    ),
     "train-resnet20": Comparison(
-        "Train 8 ResNet20s", "images/s", Assignment("resnet20", train=256, images=1_000), TRAINERS[:3], 1.3, rounds=3
+        "Train 8 ResNet20s", "images/s", Assignment("resnet20", train=256, images=1_000), TRAINERS[:2], 1.3, rounds=3
+    ),
+    "train-resnet20-gpu": Comparison(
+        "Train 8 ResNet20s on a GPU, against one after another",
+        "images/s",
+        Assignment("resnet20", train=10_240),
+        (f"{OURS}:Train", f"{PEERS}:PlainTrain", f"{PEERS}:TorchFunc", f"{PEERS}:TorchEnsemble"),
+        6.0,
+        devices=("cuda",),
+    ),
+    "recipe-resnet20": Comparison(
+        "The recipe cifar10-resnet20: 5 members for 200 epochs, three studies",
+        "times/s",
+        Assignment("resnet20"),
+        ("modescape.app.bench.whole:Recipe",),
+        rounds=1,
+        devices=("cuda",),
     ),
     "evaluate-small-cnn": Comparison(
         "Evaluate 64 SmallCNNs on 10,000 images",

@@ -1,5 +1,6 @@
 """Let contestants work in turns, each in its own process, and keep what came of every round."""
 
+import contextlib
 import json
 import statistics
 import subprocess
@@ -89,11 +90,12 @@ class _Rival:
         """Say a word and wait for the answer. Raises ``RuntimeError`` if the process is gone."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(f"{word}\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(f"{word}\n")
+            self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.path}: {self._last_words()}")
+            raise RuntimeError(self._last_words())
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -119,9 +121,15 @@ def play(name: str, comparison: Comparison, work: Assignment, rounds: int, tell:
             ready.append(rival.prepare())
             tell(f"{name}: {path.partition(':')[2]} ready after {time.monotonic() - began:.1f} s")
         able = [rival for rival, facts in zip(rivals, ready, strict=True) if "error" not in facts]
-        for turn in range(comparison.rounds or rounds):
+        for turn in range((comparison.rounds or rounds) if able else 0):
             for rival in able[turn % len(able) :] + able[: turn % len(able)]:
-                rival.work()
+                try:
+                    rival.work()
+                except RuntimeError as error:
+                    ready[rivals.index(rival)]["error"] = str(error)
+            able = [rival for rival, facts in zip(rivals, ready, strict=True) if "error" not in facts]
+            if not able:
+                break
             tell(f"{name}: round {turn + 1} of {comparison.rounds or rounds}")
         for rival, facts in zip(rivals, ready, strict=True):
             facts.update(rival.ask("tell") if rival in able else {})

@@ -14,7 +14,7 @@ from modescape.core.diversity.embedding import isometric, tsne
 from modescape.core.engine.engine import Engine
 from modescape.core.engine.events import Failed, Finished
 from modescape.core.engine.way import Room
-from modescape.core.evaluation import Blocks, Evaluation, Scratch, blocks_of, evaluate
+from modescape.core.evaluation import BLOCK, Blocks, Evaluation, Scratch, blocks_of, evaluate
 from modescape.core.landscape.cross_section import Grid, plane_through
 from modescape.core.landscape.refinement import Refinement, refine
 from modescape.core.predictions import predict_all
@@ -83,7 +83,7 @@ class Evaluate(Contestant):
 
     def members(self) -> Blocks:
         """The weight vectors."""
-        return blocks_of(self.given.weights(self.given.points))
+        return blocks_of(self.given.weights(self.given.points), min(BLOCK, -(-self.given.points // self.given.cores)))
 
     def scores(self, blocks: Blocks) -> Scores:
         """Scores of some weight vectors."""
@@ -238,6 +238,10 @@ class Similarity(Pairwise):
 
 class Embedding(Pairwise):
     """t-SNE of predictions after the exact isometric reduction."""
+
+    def warm_up(self) -> None:
+        """Fewer points, but more than the perplexity."""
+        type(self)(replace(self.given, points=100)).once()
 
     def matrix(self) -> torch.Tensor:
         """The points."""

@@ -4,6 +4,7 @@ import copy
 import importlib.metadata
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -220,6 +221,10 @@ class RawEmbedding(Contestant):
         super().__init__(given)
         self.about = f"scikit-learn {importlib.metadata.version('scikit-learn')}, raw vectors"
         self.points = random_predictions(given).softmax(dim=-1).flatten(1).numpy()
+
+    def warm_up(self) -> None:
+        """Fewer points, but more than the perplexity."""
+        type(self)(replace(self.given, points=100)).once()
 
     def once(self) -> float:
         """One map."""

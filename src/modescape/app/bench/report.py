@@ -21,7 +21,8 @@ def table(outcomes: Sequence[Outcome], machine: Mapping[str, str], peak: Mapping
                 f"{_target(outcome, place)} |"
             )
         lines += [f"| | **not comparable: {difference}** | | | |" for difference in outcome.differences]
-    return "\n".join(lines) + "\n"
+    lines += ["", *(f"- {name}: {value:.0%} of the peak" for name, value in peak.items() if name != "gflops")]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _named(speed: Speed) -> str:

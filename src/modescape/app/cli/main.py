@@ -15,6 +15,7 @@ from modescape.errors import ModescapeError
 
 INTERRUPTED = 130
 UNEXPECTED = 70
+MEMORY = 7
 
 app = typer.Typer(
     name="modescape",
@@ -23,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Train many networks, see how different they are as functions and as weights, decide what to ship.",
     epilog="""Exit codes: 0 done, 2 wrong settings, 3 data, 4 a member failed (the others are done), 5 network,
-    6 run directory, 70 a defect of modescape, 130 interrupted (the same command goes on).""",
+    6 run directory, 7 memory, 70 a defect of modescape, 130 interrupted (the same command goes on).""",
 )
 app.command("run")(run.run)
 app.command("study")(study.study)
@@ -66,12 +67,15 @@ def main(arguments: list[str] | None = None) -> None:
     with warnings.catch_warnings():
         # What is used instead of what was asked for is told in one line, as errors are.
         warnings.simplefilter("always", EngineNote)
-        warnings.showwarning = _note
+        shown = warnings.showwarning
+        warnings.showwarning = lambda message, *rest, **more: (
+            _note(message) if isinstance(message, EngineNote) else shown(message, *rest, **more)
+        )
         forget()
         _run(given, debug)
 
 
-def _note(message: Warning | str, *rest: object, **more: object) -> None:
+def _note(message: EngineNote) -> None:
     typer.echo(f"modescape: note: {message}", err=True)
 
 
@@ -91,10 +95,19 @@ def _run(given: list[str], debug: bool) -> None:
     except Exception as error:
         if debug:
             raise
+        if _is_memory(error):
+            advice = "lower training.batch, --group or --cores; finished work is kept"
+            _end(f"error: not enough memory: {' '.join(str(error).split())[:150]}; {advice}", MEMORY)
         _end(
             f"unexpected error: {type(error).__name__}: {error}; this is a defect of modescape, --debug shows where",
             UNEXPECTED,
         )
+
+
+def _is_memory(error: Exception) -> bool:
+    from modescape.core.engine.stacked import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _end(message: str, code: int) -> None:

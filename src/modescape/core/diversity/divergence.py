@@ -41,8 +41,12 @@ def divergence_matrix(logits: Float[Tensor, "member example class"]) -> Float[Te
     own = torch.zeros(members, dtype=torch.float64, device=logits.device)
     cross = torch.zeros(members, members, dtype=torch.float64, device=logits.device)
     for block in logits.split(max(1, BLOCK // (members * classes)), dim=1):
-        log_p = _log(block).flatten(1)
+        # As log_softmax does, but with one exponential for the logarithm and the probability.
+        log_p = block.double()
+        log_p = log_p - log_p.amax(dim=-1, keepdim=True)
         p = log_p.exp()
+        total = p.sum(dim=-1, keepdim=True)
+        p, log_p = p.div_(total).flatten(1), log_p.sub_(total.log()).flatten(1)
         none = log_p == -torch.inf
         finite = log_p.masked_fill(none, 0.0) if none.any() else log_p
         own += (p * finite).sum(dim=1)

@@ -1,12 +1,12 @@
 """Measure, on the user's own network, which way is fastest here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from modescape.core.engine.catalogue import WAYS
 from modescape.core.engine.engine import Engine
-from modescape.core.engine.events import Advanced, Failed, Finished
+from modescape.core.engine.events import Advanced, Event, Failed, Finished
 from modescape.core.engine.notes import hearing
 from modescape.core.engine.stacked import is_out_of_memory
 from modescape.core.engine.work import Work
@@ -54,7 +54,7 @@ def measure(engine: Engine, trial: Trial) -> Measured:
             wrong = _wrong(engine, trial)
             if said or wrong:
                 return Measured(engine, 0.0, said[0] if said else wrong)
-            rate = max(_rate(engine, trial), _rate(engine, trial))
+            rate = max(rate_of(engine.run(trial.long), trial.clock, trial.seconds) for _ in range(2))
         return Measured(engine, rate, said[0] if said else "")
     except Exception as error:  # noqa: BLE001  (somebody's network may raise anything, and that is the answer)
         if is_out_of_memory(error):
@@ -78,9 +78,11 @@ def _wrong(engine: Engine, trial: Trial) -> str:
     return trial.alike(_results(Engine("serial", replace(engine.room)), trial.short), _results(engine, trial.short))
 
 
-def _rate(engine: Engine, trial: Trial) -> float:
-    """Units a second from the first slice on, which warms up."""
-    events = engine.run(trial.long)
+def rate_of(events: Iterator[Event[Any]], clock: Callable[[], float], seconds: float) -> float:
+    """Units a second from the first slice on, which warms up; the work is stopped after so many seconds.
+
+    Raises what a member raised, and ``ValueError`` if the work ended too soon.
+    """
     start: float | None = None
     amount = 0
     try:
@@ -90,14 +92,14 @@ def _rate(engine: Engine, trial: Trial) -> float:
             if not isinstance(event, Advanced):
                 continue
             if start is None:
-                start = trial.clock()
+                start = clock()
                 continue
             amount += event.amount
-            if trial.clock() - start > trial.seconds:
+            if clock() - start > seconds:
                 break
         if start is None or amount == 0:
             raise ValueError("the work ended before it could be timed")
-        return amount / max(trial.clock() - start, 1e-9)
+        return amount / max(clock() - start, 1e-9)
     finally:
         events.close()  # type: ignore[attr-defined]
 

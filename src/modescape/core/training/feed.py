@@ -62,26 +62,24 @@ def ahead(fetched: Iterator[Fetched], depth: int = AHEAD) -> Iterator[Fetched]:
     ready: queue.Queue[Fetched | Exception | None] = queue.Queue(depth)
     stopped = threading.Event()
 
+    def put(one: Fetched | Exception | None) -> bool:
+        """Whether somebody still waits."""
+        while not stopped.is_set():
+            try:
+                ready.put(one, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
     def work() -> None:
         try:
             for one in fetched:
-                while not stopped.is_set():
-                    try:
-                        ready.put(one, timeout=0.1)
-                        break
-                    except queue.Full:
-                        continue
-                if stopped.is_set():
+                if not put(one):
                     return
-            last: Exception | None = None
+            put(None)
         except Exception as error:  # noqa: BLE001  (told where it is waited for)
-            last = error
-        while not stopped.is_set():
-            try:
-                ready.put(last, timeout=0.1)
-                return
-            except queue.Full:
-                continue
+            put(error)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
