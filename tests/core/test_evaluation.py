@@ -24,6 +24,7 @@ from references.networks import (
 from torch import nn
 
 from modescape.core import evaluation
+from modescape.core.engine.notes import hearing
 from modescape.core.evaluation import Blocks, Evaluation, Scratch, chunk_size, evaluate
 from modescape.core.predictions import Predictions, ensemble_probabilities
 from modescape.core.reductions import AgreementCounts, Block, Chunk, Classes, Logits, MeanProbabilities, MemberScores
@@ -83,8 +84,12 @@ def test_a_network_that_overwrites_its_inputs_spoils_no_other_member(build, trac
     torch.manual_seed(0)
     module, split = build(), split_of(VECTORS)
     weights, scaling = members(module, 4), scaling_of("standard", split.inputs)
-    scratch = Scratch(build(), split, scaling)
+    with hearing() as said:
+        scratch = Scratch(build(), split, scaling)
     assert (scratch.lean.reason is None) == traced
+    assert [line.partition(":")[0] for line in said] == (
+        [] if traced else ["this network predicts as it is, which is slower"]
+    )
     # neither does one whose first layer all members share
     shared = Weights(
         {n: t[:1].expand_as(t) if n[0] == "a" and traced else t for n, t in weights.params.items()}, {}, (0,) * 4

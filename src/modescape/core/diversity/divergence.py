@@ -9,7 +9,7 @@ from torch import Tensor
 from modescape.core.settings import require
 from modescape.core.shapes import Float
 
-BLOCK = 2**22
+BLOCK = 2**21
 """Probabilities in a block, so that memory stays bounded whatever the number of examples."""
 
 
