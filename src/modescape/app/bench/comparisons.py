@@ -97,7 +97,7 @@ COMPARISONS: dict[str, Comparison] = {
         rounds=3,
     ),
     "picture": Comparison(
-        "A 51 x 51 picture of a plane through three trained SmallCNNs (2,000 images a point), refined, against every point",
+        "A 51 x 51 picture of a plane through three SmallCNNs (2,000 images a point), refined, against every point",
         "images/s",
         Assignment("small_cnn", train=10_240, epochs=2, points=51 * 51, images=2_000),
         (f"{OURS}:Picture", f"{OURS}:WholePicture"),
