@@ -48,3 +48,8 @@ class RunError(ModescapeError):
     """A run directory is in use, belongs to something else, is damaged, or cannot be written."""
 
     exit_code = 6
+
+
+def in_a_line(error: BaseException, most: int = 200) -> str:
+    """An error of somebody else's code, with its kind, in one line of ``most`` characters or so."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}"

@@ -1,14 +1,21 @@
 """The parts of the ways for GPUs, on a CPU: steps on memory of their own, members in turns."""
 
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
+from references import trainings
 
 from modescape.core.engine.capture import WARM_UP, Replayed
 from modescape.core.engine.events import Advanced, Failed, Finished
 from modescape.core.engine.notes import EngineNote, forget
+from modescape.core.engine.serial import Serial
+from modescape.core.engine.stacked import Stacked
 from modescape.core.engine.streams import in_lanes
+from modescape.core.engine.work import Mode
+from modescape.core.training import loop, together
 
 
 def warm(run):
@@ -75,6 +82,24 @@ def test_memory_that_runs_out_while_recording_is_no_reason_to_go_on():
 
     with pytest.raises(torch.OutOfMemoryError):
         Replayed(lambda a: None, [torch.ones(1)], [], refuse, warm)
+
+
+@pytest.mark.parametrize("build", trainings.BUILDS)
+def test_training_with_a_recorded_step_gives_the_bits_of_training_without(build, monkeypatch):
+    """What a graph would replay is what is computed without it: the same masks, statistics, losses and clipping."""
+    recorder = Recorder()
+    eager = partial(Replayed, record=recorder, prepare=warm)
+    monkeypatch.setattr(loop, "Replayed", eager)
+    monkeypatch.setattr(together, "Replayed", eager)
+    work, captured = trainings.work(trainings.plan(build)), Mode(captured=True)
+    room = replace(trainings.ROOM, mode=captured)
+    for index, segment in enumerate(trainings.results(Serial(), work, room)):
+        assert trainings.same(segment, trainings.alone(work, index))
+    assert recorder.recorded == 3
+    plain = trainings.results(Stacked(), work)
+    for one, other in zip(trainings.results(Stacked(), work, room), plain, strict=True):
+        assert trainings.same(one, other)
+    assert recorder.recorded == 4
 
 
 def counting(slices, lanes, index):

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from modescape.core.evaluation import placed
 from modescape.core.models.dropout import HeldDropout, has_dropout, hold_dropout
 from modescape.core.models.mlp import mlp
 from modescape.core.models.plain_cnn import small_cnn
-from modescape.core.predictions import placed, predict_all
+from modescape.core.predictions import predict_all
 from modescape.core.splits import Split, scaling_of
 from modescape.core.subspaces.activation_dropout import ActivationDropout, with_masks
 from modescape.core.training.noise import seed_dropout

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from references import trainings
+from torch import nn
 
 from modescape.core.engine import processes
 from modescape.core.engine.catalogue import WAYS
@@ -21,6 +22,7 @@ from modescape.core.engine.notes import EngineNote, forget
 from modescape.core.engine.work import PLAIN, Refused, Stopped, packed
 from modescape.core.engine.worker import _answer
 from modescape.core.models.mlp import mlp
+from modescape.core.training.plan import initial_state
 from modescape.errors import MemberFailed
 
 WAY = WAYS["processes"]
@@ -96,9 +98,44 @@ def test_workers_are_kept_and_told_what_is_shared_once(monkeypatch):
     )
     trainings.results(WAY, work)
     assert [worker.process.pid for worker in processes._workers()] == before
-    assert max(told) < len(packed(work.shared))
+    assert max(told) < len(packed(work.plan))
     trainings.results(WAY, replace(work, plan=replace(work.plan, root=1)))
-    assert max(told) > len(packed(work.shared))
+    assert max(told) > len(packed(work.plan))
+
+
+def said_by(stream):
+    """A worker's next message, which comes as bytes within bytes."""
+    return pickle.loads(pickle.load(stream))
+
+
+class Picky(Exception):
+    """An error that survives being sent but not being read, since it wants an argument more than it keeps."""
+
+    def __init__(self, what, where):
+        super().__init__(what)
+
+
+class Failing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = mlp((3, 8, 8), 4, (9,), 0.0)
+
+    def forward(self, values):
+        raise Picky("no", "here")
+
+
+def test_an_error_that_cannot_be_read_here_is_met_again_here_and_the_worker_is_as_good_as_before():
+    build = trainings.BUILDS["perceptron"]
+    work = trainings.work(replace(trainings.plan("perceptron"), build=build))
+    trainings.results(WAY, work)
+    before = [worker.process.pid for worker in processes._workers()]
+    failing = replace(work, plan=replace(work.plan, build=Failing))
+    legs = [replace(leg, start=initial_state(failing.plan, leg.member)) for leg in work.legs]
+    with pytest.warns(EngineNote, match="said of its member cannot be read .*; its member runs in this process"):
+        ends = trainings.ended(WAY.run(replace(failing, legs=legs), trainings.ROOM), 3)
+    assert [type(end.error) for end in ends] == [Picky] * 3
+    assert all(trainings.same(s, trainings.alone(work, i)) for i, s in enumerate(trainings.results(WAY, work)))
+    assert [worker.process.pid for worker in processes._workers()] == before
 
 
 def conversation(*messages):
@@ -115,24 +152,23 @@ def conversation(*messages):
 
 def test_a_worker_answers_stops_and_ends_with_its_parent():
     work = trainings.work(trainings.plan("perceptron", epochs=10**6), epochs=10**6)
-    ticket = packed((work.ticket(0), PLAIN))
-    messages = [("paths", list(sys.path)), ("shared", packed(work.shared)), ("go", 4, ticket)]
+    ticket = packed((work.tickets()[1][0], PLAIN))
+    messages = [("paths", list(sys.path)), ("shared", packed(work.plan)), ("go", 4, ticket)]
     talk = conversation(*messages)
     process = next(talk)
-    assert isinstance(event := pickle.load(process.stdout), Advanced)
+    assert isinstance(event := said_by(process.stdout), Advanced)
     assert event.index == 4
     process.stdin.write(packed(("stop",)))
     process.stdin.flush()
-    while isinstance(event := pickle.load(process.stdout), Advanced):
+    while isinstance(event := said_by(process.stdout), Advanced):
         pass
     assert event == Stopped()
     process.send_signal(signal.SIGINT)  # a terminal sends it to every process; the parent decides
     time.sleep(0.2)
     process.stdin.write(packed(("go", 5, b"no ticket")))
     process.stdin.flush()
-    refused = pickle.load(process.stdout)
+    refused = said_by(process.stdout)
     assert isinstance(refused, Refused)
-    assert refused.index == 5
     assert "cannot build the network (UnpicklingError" in refused.reason
     assert list(talk) == []
     assert process.returncode == 0
@@ -170,7 +206,7 @@ def test_a_result_that_cannot_be_sent_back_is_refused_with_a_reason(tmp_path):
     with (tmp_path / "reply").open("w+b") as reply:
         _answer(0, member(), queue.SimpleQueue(), reply)
         reply.seek(0)
-        said = pickle.load(reply)
+        said = said_by(reply)
     assert isinstance(said, Refused)
     assert "cannot be sent to another process" in said.reason
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from jaxtyping import config
 
-from modescape.core.predictions import CHUNK, Predictions, ensemble_probabilities, predict
+from modescape.core.evaluation import CHUNK
+from modescape.core.predictions import Predictions, ensemble_probabilities, predict
 from modescape.core.settings import settings
 from modescape.core.splits import Scaling, Split, scaling_of
 from modescape.core.weights import of_module, stack

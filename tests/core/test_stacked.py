@@ -10,9 +10,9 @@ from torch import nn
 
 from modescape.core.engine.catalogue import WAYS
 from modescape.core.engine.events import Advanced, Failed, Finished
+from modescape.core.engine.memory import is_out_of_memory
 from modescape.core.engine.notes import EngineNote, forget
 from modescape.core.engine.stack import Stack
-from modescape.core.engine.stacked import is_out_of_memory
 from modescape.core.engine.way import Room
 from modescape.core.engine.work import CannotStack, Work
 from modescape.core.training.together import clip_each

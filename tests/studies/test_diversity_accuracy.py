@@ -319,11 +319,8 @@ def test_the_number_of_cores_changes_no_number(toy_run, cores):
     context, results, _ = toy_run
     tasks = [task for task in STUDY.tasks(context.setup, toy.sizes_of(context)) if task.phase == "draw"]
     for kind in ("draw/plane", "draw/ensemble"):
-        found = toy.together(
-            replace(context, engine=Engine(room=Room(cores))),
-            results,
-            [t for t in tasks if t.name.startswith(kind)],
-        )
+        room = replace(context, engine=Engine(room=Room(cores)))
+        found = toy.together(room, results, [t for t in tasks if t.name.startswith(kind)])
         for task, result in found.items():
             before = results.read(task)
             assert result.facts == before.facts

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from modescape.core.engine.events import Advanced, Failed
+from modescape.core.engine.memory import is_out_of_memory
 from modescape.core.engine.notes import say
 from modescape.core.engine.side_by_side import one_after_another, side_by_side
-from modescape.core.engine.stacked import is_out_of_memory
 from modescape.core.engine.work import CannotStack
 from modescape.core.models.batch_norm import has_batch_norm, refresh_statistics, tracking
 from modescape.core.models.lean import Lean, lean
@@ -26,6 +26,7 @@ from modescape.core.settings import require
 from modescape.core.shapes import Float
 from modescape.core.splits import Scaling, Split
 from modescape.core.weights import Weights, load_into
+from modescape.errors import in_a_line
 
 CHUNK, CHUNK_NUMBERS, ELSEWHERE = 1000, 100 * 3 * 32 * 32, 16
 """Examples that pass a network at once, and numbers in their inputs, at most; so many times the numbers off the CPU.
@@ -288,5 +289,5 @@ class _Passes:
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            raise CannotStack(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+            raise CannotStack(in_a_line(error)) from error
         return found

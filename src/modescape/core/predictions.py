@@ -7,12 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from modescape.core.engine.events import Advanced, Event, Failed, Member, advance
-from modescape.core.engine.stacked import is_out_of_memory
+from modescape.core.engine.memory import is_out_of_memory
 from modescape.core.engine.work import CannotStack, Mode, Work
-from modescape.core.evaluation import CHUNK as CHUNK
 from modescape.core.evaluation import Blocks, Evaluation, Scratch, blocks_of, evaluate_block
-from modescape.core.evaluation import placed as placed
-from modescape.core.evaluation import scaled_chunks as scaled_chunks
 from modescape.core.reductions import Logits
 from modescape.core.settings import require
 from modescape.core.shapes import Float, Int

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from modescape.core.engine.events import Event
 from modescape.core.engine.side_by_side import side_by_side
-from modescape.core.evaluation import Scratch
+from modescape.core.evaluation import Scratch, placed, scaled_chunks
 from modescape.core.models.dropout import hold_dropout
-from modescape.core.predictions import placed, predict_all, scaled_chunks
+from modescape.core.predictions import predict_all
 from modescape.core.scores.accuracy import accuracy
 from modescape.core.seeds import generator
 from modescape.core.settings import require

@@ -32,8 +32,13 @@ class Other(Slow):
 
 class Chatty(Slow):
     def once(self):
-        sys.stdout.write("Epoch 1\n")
+        sys.stdout.write("Epoch 1\n" * 20_000)
         return super().once()
+
+
+class Secretive(Quick):
+    def found(self):
+        raise ValueError("no comment")
 
 
 class Missing(Contestant):

@@ -22,7 +22,10 @@ CLASSES, SHAPE = 10, (3, 32, 32)
 
 @dataclass(frozen=True)
 class Assignment:
-    """The work: so many members of a network trained on ``train`` images, or ``points`` evaluated on ``images``."""
+    """The work: so many members of a network trained on ``train`` images, or ``points`` evaluated on ``images``.
+
+    Points of a plane are the first so many, row by row, of a grid of ``side`` x ``side``.
+    """
 
     network: str
     members: int = 8
@@ -32,6 +35,7 @@ class Assignment:
     batch: int = 128
     rate: float = 1e-3
     points: int = 1
+    side: int = 51
     dropout: bool = True
     statistics: int = 0
     way: str = "auto"

@@ -27,6 +27,7 @@ class Comparison:
 
 OURS, PEERS = "modescape.app.bench.ours", "modescape.app.bench.peers"
 TRAINERS = (f"{OURS}:Train", f"{PEERS}:TorchEnsemble", f"{PEERS}:TorchFunc", f"{PEERS}:PlainTrain")
+PICTURE = (f"{OURS}:Picture", f"{OURS}:WholePicture")
 LEARNT = {"accuracy": 0.03, "ensemble": 0.03}
 """Members of other seeds and orders: accuracies on 10,000 images after a short training scatter by a point or two."""
 
@@ -72,15 +73,15 @@ COMPARISONS: dict[str, Comparison] = {
         alike=SAME | {"accuracy": 1e-4},
     ),
     "plane-small-cnn": Comparison(
-        "25 points of a plane through three SmallCNNs, 10,000 images each",
+        "A row of a 51 x 51 plane through three SmallCNNs, 10,000 images a point",
         "images/s",
-        Assignment("small_cnn", points=25),
+        Assignment("small_cnn", points=51),
         (f"{OURS}:Plane", f"{PEERS}:LossLandscapes"),
         3.0,
         alike=SAME,
     ),
     "plane-resnet20": Comparison(
-        "4 points of a plane through three ResNet20s, 10,000 images each",
+        "4 points of a 51 x 51 plane through three ResNet20s, 10,000 images each",
         "images/s",
         Assignment("resnet20", points=4),
         (f"{OURS}:Plane", f"{PEERS}:LossLandscapes"),
@@ -100,10 +101,30 @@ COMPARISONS: dict[str, Comparison] = {
         "A 51 x 51 picture of a plane through three SmallCNNs (2,000 images a point), refined, against every point",
         "images/s",
         Assignment("small_cnn", train=10_240, epochs=2, points=51 * 51, images=2_000),
-        (f"{OURS}:Picture", f"{OURS}:WholePicture"),
+        PICTURE,
         3.0,
         alike={"picture": 0.05},
         rounds=1,
+    ),
+    "picture-whole": Comparison(
+        "The same picture with 10,000 images a point",
+        "images/s",
+        Assignment("small_cnn", train=10_240, epochs=2, points=51 * 51),
+        PICTURE,
+        3.0,
+        alike={"picture": 0.05},
+        rounds=1,
+        devices=(),
+    ),
+    "plane-whole": Comparison(
+        "A 51 x 51 plane through three SmallCNNs, 10,000 images a point",
+        "images/s",
+        Assignment("small_cnn", points=51 * 51),
+        (f"{OURS}:Plane", f"{PEERS}:LossLandscapes"),
+        3.0,
+        alike=SAME,
+        rounds=1,
+        devices=(),
     ),
     "disagreement": Comparison(
         "Disagreement of 300 checkpoints on 10,000 examples",

@@ -5,8 +5,9 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,10 @@ class _Rival:
     def __init__(self, path: str, work: Assignment) -> None:
         self.path = path
         command = [sys.executable, "-m", "modescape.app.bench.rival", path, json.dumps(asdict(work))]
+        # A file, since a pipe that nobody reads while the contestant works would stop it once it is full.
+        self.words = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed in ``end``)
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.words, text=True
         )
         self.rates: list[float] = []
         self.seconds: list[float] = []
@@ -82,9 +85,10 @@ class _Rival:
         return json.loads(line) if line else {"error": self._last_words()}
 
     def _last_words(self) -> str:
-        assert self.process.stderr is not None
-        lines = self.process.stderr.read().strip().splitlines()
-        return f"its process ended with {self.process.wait()}: {lines[-1] if lines else 'no word'}"[:300]
+        code = self.process.wait()
+        self.words.seek(0)
+        lines = self.words.read().strip().splitlines()
+        return f"its process ended with {code}: {lines[-1] if lines else 'no word'}"[:300]
 
     def ask(self, word: str) -> dict[str, Any]:
         """Say a word and wait for the answer. Raises ``RuntimeError`` if the process is gone."""
@@ -109,6 +113,16 @@ class _Rival:
         """Let the process go."""
         self.process.kill()
         self.process.communicate()
+        self.words.close()
+
+
+@contextlib.contextmanager
+def _left_out(facts: dict[str, Any]) -> Iterator[None]:
+    """What ends a contestant is a fact about it, and the others go on."""
+    try:
+        yield
+    except RuntimeError as error:
+        facts["error"] = str(error)
 
 
 def play(name: str, comparison: Comparison, work: Assignment, rounds: int, tell: Callable[[str], None]) -> Outcome:
@@ -123,16 +137,16 @@ def play(name: str, comparison: Comparison, work: Assignment, rounds: int, tell:
         able = [rival for rival, facts in zip(rivals, ready, strict=True) if "error" not in facts]
         for turn in range((comparison.rounds or rounds) if able else 0):
             for rival in able[turn % len(able) :] + able[: turn % len(able)]:
-                try:
+                with _left_out(ready[rivals.index(rival)]):
                     rival.work()
-                except RuntimeError as error:
-                    ready[rivals.index(rival)]["error"] = str(error)
             able = [rival for rival, facts in zip(rivals, ready, strict=True) if "error" not in facts]
             if not able:
                 break
             tell(f"{name}: round {turn + 1} of {comparison.rounds or rounds}")
-        for rival, facts in zip(rivals, ready, strict=True):
-            facts.update(rival.ask("tell") if rival in able else {})
+        for rival in able:
+            facts = ready[rivals.index(rival)]
+            with _left_out(facts):
+                facts.update(rival.ask("tell"))
     finally:
         for rival in rivals:
             rival.end()

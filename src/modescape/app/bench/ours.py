@@ -1,5 +1,6 @@
 """modescape's side of each comparison."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -107,16 +108,17 @@ class Evaluate(Contestant):
 
 
 class Plane(Evaluate):
-    """A square of points of the plane through three networks, the very ones that the peer evaluates."""
+    """Points of the plane through three networks, the very ones that the peer evaluates."""
 
     def members(self) -> Blocks:
-        """The points, row by row."""
+        """The points in the order in which the peer walks over them: row by row, every second one backwards."""
         corners = self.given.weights(3)
         plane = plane_through(corners[0], corners[1], corners[2])
-        side = round(self.given.points**0.5)
-        # loss-landscapes takes a step before every point of an even row, and after it in an odd one.
-        rows = [(i / side, (j + (i % 2 == 0)) / side) for i in range(side) for j in range(side)]
-        points = torch.tensor(rows, dtype=torch.float64)
+        side = self.given.side
+        # It takes a step before each point of an even row: its columns run from 1 there, and from 0 in odd rows.
+        columns = ([j + 1 for j in range(side)], [side - 1 - j for j in range(side)])
+        rows = [(i / side, column / side) for i in range(side) for column in columns[i % 2]]
+        points = torch.tensor(rows[: self.given.points], dtype=torch.float64)
         chunks = points.split(min(32, -(-len(points) // (2 * self.given.cores))))
         return Blocks(len(chunks), lambda place: plane.at(chunks[place]))
 
@@ -136,7 +138,7 @@ class WholePicture(Evaluate):
         trained.once()
         corners = trained.weights
         self.plane = plane_through(corners[0], corners[1], corners[2])
-        axis = torch.linspace(-0.2, 1.2, round(given.points**0.5), dtype=torch.float64)
+        axis = torch.linspace(-0.2, 1.2, given.side, dtype=torch.float64)
         self.grid = Grid((axis, axis))
         super().__init__(given)
 
@@ -174,11 +176,11 @@ class Picture(WholePicture):
                 break
         error = self.picture.error
         self.about = (
-            f"{self.picture.evaluations} of {self.given.points} points; error at {error.checked} checks: largest "
+            f"{self.picture.evaluations} of {self.given.side**2} points; error at {error.checked} checks: largest "
             f"{float(error.largest_fraction[0]):.2%} of the range of log loss, root mean square "
             f"{float(error.rms_fraction[0]):.2%}"
         )
-        return float(self.given.points * len(self.test))
+        return float(self.given.side**2 * len(self.test))
 
     def found(self) -> Mapping[str, float | list[float]]:
         """The logarithm of the loss at every point."""
@@ -194,9 +196,9 @@ class Pairwise(Contestant):
         self.logits = random_predictions(given)
         self.classes = self.logits.argmax(dim=-1)
 
+    @abstractmethod
     def matrix(self) -> torch.Tensor:
         """The measure of every pair."""
-        raise NotImplementedError
 
     def once(self) -> float:
         """All pairs at once."""

@@ -1,5 +1,6 @@
 """The other side of each comparison, as its documentation says to use it."""
 
+import contextlib
 import copy
 import importlib.metadata
 import logging
@@ -176,6 +177,10 @@ class PlainEvaluate(Contestant):
         return {"loss": sum(self.losses) / count, "accuracy": sum(self.right) / count}
 
 
+class _Enough(Exception):
+    """So many points of the plane were asked for, and they are done."""
+
+
 class LossLandscapes(Contestant):
     """loss-landscapes: ``planar_interpolation`` with a metric that passes the images in batches."""
 
@@ -187,17 +192,22 @@ class LossLandscapes(Contestant):
         _, self.images, self.targets = _prepared(given)
         self.corners = [given.initial(member).eval() for member in range(3)]
         images, targets = self.images.split(BATCH), self.targets.split(BATCH)
+        self.losses: list[float] = []
+        losses, enough = self.losses, given.points
 
         class Loss(Metric):  # type: ignore[misc]
             """Mean loss; in batches, since all images at once need gigabytes and are slower."""
 
             def __call__(self, wrapped: Any) -> float:
+                if len(losses) == enough:
+                    raise _Enough
                 loss, count = 0.0, 0
                 with torch.no_grad():
                     for x, y in zip(images, targets, strict=True):
                         loss += nn.functional.cross_entropy(wrapped.forward(x), y, reduction="sum").item()
                         count += len(y)
-                return loss / count
+                losses.append(loss / count)
+                return losses[-1]
 
         self.metric = Loss()
 
@@ -205,13 +215,14 @@ class LossLandscapes(Contestant):
         """Images evaluated, summed over points."""
         from loss_landscapes import planar_interpolation
 
-        side = round(self.given.points**0.5)
-        self.last = planar_interpolation(*self.corners, self.metric, steps=side, deepcopy_model=True)
-        return float(side * side * len(self.targets))
+        self.losses.clear()
+        with contextlib.suppress(_Enough):
+            planar_interpolation(*self.corners, self.metric, steps=self.given.side, deepcopy_model=True)
+        return float(len(self.losses) * len(self.targets))
 
     def found(self) -> Mapping[str, float | list[float]]:
         """Mean loss over the points."""
-        return {"loss": float(self.last.mean())}
+        return {"loss": sum(self.losses) / len(self.losses)}
 
 
 class RawEmbedding(Contestant):

@@ -7,6 +7,7 @@ import sys
 import time
 
 from modescape.app.bench.assignment import Assignment
+from modescape.errors import in_a_line
 
 
 def main(path: str, assignment: str) -> None:
@@ -20,7 +21,7 @@ def main(path: str, assignment: str) -> None:
             contestant.warm_up()
             ready = {}
         except Exception as error:  # noqa: BLE001  (what a peer raises is a result of the comparison)
-            ready = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+            ready = {"error": in_a_line(error)}
         print(json.dumps(ready), file=answers, flush=True)
         for line in sys.stdin:
             start = time.perf_counter()

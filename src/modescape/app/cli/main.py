@@ -105,7 +105,7 @@ def _run(given: list[str], debug: bool) -> None:
 
 
 def _is_memory(error: Exception) -> bool:
-    from modescape.core.engine.stacked import is_out_of_memory
+    from modescape.core.engine.memory import is_out_of_memory
 
     return is_out_of_memory(error)
 

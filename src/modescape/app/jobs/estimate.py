@@ -10,12 +10,12 @@ from modescape.app.jobs.perform import disk_needed, examples_drawn, peak_memory
 from modescape.app.jobs.prepare import Prepared
 from modescape.core.engine.probe import rate_of
 from modescape.core.engine.side_by_side import side_by_side
-from modescape.core.predictions import CHUNK, predict
-from modescape.core.splits import Split
+from modescape.core.evaluation import CHUNK
+from modescape.core.predictions import predict
 from modescape.core.training.plan import initial_state
 from modescape.core.weights import mix
 from modescape.studies.abstract import Task
-from modescape.studies.members import scratch
+from modescape.studies.members import part_of, scratch
 
 PROBE_SECONDS = 3.0
 
@@ -38,7 +38,7 @@ def estimate(prepared: Prepared, tasks: list[Task]) -> Estimate:
     context = prepared.context
     training = rate_of(context.engine.run(trial_of(context).long), time.monotonic, PROBE_SECONDS)
     split = context.splits["train"]
-    few = Split(split.inputs[:CHUNK], split.targets[:CHUNK])
+    few = part_of(split, torch.arange(min(CHUNK, len(split))))
     # All different: what members have in common is computed once for them together.
     members = mix(initial_state(context.plan, 0).weights, torch.linspace(1, 1.1, 200)[:, None])
     work = [predict(scratch(context), members, few, context.scaling) for _ in range(context.cores)]

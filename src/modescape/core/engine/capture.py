@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from modescape.core.engine.notes import say
+from modescape.errors import in_a_line
 
 Run = Callable[[], None]
 WARM_UP = 3
@@ -57,7 +58,7 @@ class Replayed:
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            reason = in_a_line(error)
             say(f"a step of this network cannot be recorded as a CUDA graph ({reason}); it is computed step by step")
             self.replay = whole
         with torch.no_grad():

@@ -7,9 +7,10 @@ from typing import Any
 from modescape.core.engine.catalogue import WAYS
 from modescape.core.engine.engine import Engine
 from modescape.core.engine.events import Advanced, Event, Failed, Finished
+from modescape.core.engine.memory import is_out_of_memory
 from modescape.core.engine.notes import hearing
-from modescape.core.engine.stacked import is_out_of_memory
-from modescape.core.engine.work import Work
+from modescape.core.engine.work import PLAIN, Work
+from modescape.errors import in_a_line
 
 SECONDS = 0.5
 """Of measured work, twice for each engine: enough for ten steps of a network that takes 50 ms for one."""
@@ -59,7 +60,7 @@ def measure(engine: Engine, trial: Trial) -> Measured:
     except Exception as error:  # noqa: BLE001  (somebody's network may raise anything, and that is the answer)
         if is_out_of_memory(error):
             return Measured(engine, 0.0, "not enough memory")
-        return Measured(engine, 0.0, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+        return Measured(engine, 0.0, in_a_line(error))
 
 
 def _results(engine: Engine, work: Work[Any]) -> list[Any]:
@@ -73,9 +74,9 @@ def _results(engine: Engine, work: Work[Any]) -> list[Any]:
 
 
 def _wrong(engine: Engine, trial: Trial) -> str:
-    if WAYS[engine.way].arithmetic == "alone" and engine.room.mode == Engine().room.mode:
+    if WAYS[engine.way].arithmetic == "alone" and engine.room.mode == PLAIN:
         return ""  # the same code as serial: tests hold it to the same bits
-    return trial.alike(_results(Engine("serial", replace(engine.room)), trial.short), _results(engine, trial.short))
+    return trial.alike(_results(Engine("serial", engine.room), trial.short), _results(engine, trial.short))
 
 
 def rate_of(events: Iterator[Event[Any]], clock: Callable[[], float], seconds: float) -> float:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, final
 
@@ -16,6 +17,7 @@ from modescape.core.engine.notes import say
 from modescape.core.engine.threads import Threads, each_alone
 from modescape.core.engine.way import Room, Way
 from modescape.core.engine.work import Refused, Stopped, Work, packed
+from modescape.errors import in_a_line
 
 PATIENCE = 2.0
 """Seconds that a process has to end by itself once it is let go."""
@@ -32,16 +34,26 @@ class Processes(Way):
 
     def run(self, work: Work[T], room: Room) -> Iterator[Event[T]]:
         """See ``Way``."""
-        if work.shared is None:
+        travelling = work.tickets()
+        if travelling is None:
             return Threads().run(work, room)
+        shared, starts = travelling
         try:
-            tickets = [packed((work.ticket(index), room.mode)) for index in range(len(work))]
-            shared = packed(work.shared)
+            tickets = [packed((start, room.mode)) for start in starts]
+            load = _Load(shared, packed(shared))
         except Exception as error:  # noqa: BLE001  (pickling runs the code of whatever is pickled)
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+            reason = in_a_line(error)
             say(f"the networks cannot be sent to other processes ({reason}); threads are used instead")
             return Threads().run(work, room)
-        return _spread(work, room, tickets, shared)
+        return _spread(work, room, tickets, load)
+
+
+@dataclass(frozen=True)
+class _Load:
+    """What all members start from, as it is and as it is sent."""
+
+    shared: Any
+    sent: bytes
 
 
 class _Worker:
@@ -62,7 +74,12 @@ class _Worker:
     def hear(self) -> Any:
         """The next message; waits. Raises ``EOFError`` if the process is gone."""
         assert self.process.stdout is not None
-        return pickle.load(self.process.stdout)  # noqa: S301  (from a child of ours)
+        # Bytes within bytes: a message that cannot be opened here is taken as a whole nevertheless.
+        message = pickle.load(self.process.stdout)  # noqa: S301  (from a child of ours)
+        try:
+            return pickle.loads(message)  # noqa: S301
+        except Exception as error:  # noqa: BLE001  (opening runs the code of whatever a network raised)
+            return Refused(f"what another process said of its member cannot be read ({in_a_line(error)})")
 
     def dismiss(self) -> None:
         """Let the process end, and wait for it."""
@@ -99,7 +116,7 @@ def _crew(count: int) -> list[_Worker]:
     return workers[:count]
 
 
-def _spread(work: Work[T], room: Room, tickets: list[bytes], shared: bytes) -> Iterator[Event[T]]:
+def _spread(work: Work[T], room: Room, tickets: list[bytes], load: _Load) -> Iterator[Event[T]]:
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     for index, ticket in enumerate(tickets):
         waiting.put(packed(("go", index, ticket)))
@@ -107,8 +124,7 @@ def _spread(work: Work[T], room: Room, tickets: list[bytes], shared: bytes) -> I
     stopped = threading.Event()
     crew = _crew(min(room.cores, len(tickets)))
     threads = [
-        threading.Thread(target=_serve, args=(worker, (work.shared, shared), waiting, news, stopped), daemon=True)
-        for worker in crew
+        threading.Thread(target=_serve, args=(worker, load, waiting, news, stopped), daemon=True) for worker in crew
     ]
     for thread in threads:
         thread.start()
@@ -142,16 +158,16 @@ def _spread(work: Work[T], room: Room, tickets: list[bytes], shared: bytes) -> I
 
 def _serve(
     worker: _Worker,
-    shared: tuple[Any, bytes],
+    load: _Load,
     waiting: "queue.SimpleQueue[bytes]",
     news: "queue.SimpleQueue[Any]",
     stopped: threading.Event,
 ) -> None:
     """Give a worker one member after another and pass on what it says of them."""
     try:
-        if worker.holds is not shared[0]:
-            worker.tell(packed(("shared", shared[1])))
-            worker.holds = shared[0]
+        if worker.holds is not load.shared:
+            worker.tell(packed(("shared", load.sent)))
+            worker.holds = load.shared
         while not stopped.is_set():
             try:
                 worker.tell(waiting.get_nowait())

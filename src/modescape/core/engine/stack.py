@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from modescape.core.engine.memory import is_out_of_memory
 from modescape.core.engine.work import CannotStack
 from modescape.core.settings import require
 from modescape.core.shapes import Float, Shaped
+from modescape.errors import in_a_line
 
 Given = Mapping[str, Shaped[Tensor, "member ..."]]
 
@@ -75,9 +77,9 @@ class Stack:
             outputs.square().mean().backward()
         except Exception as error:
             # Only this file asks for a stack, so that whatever went wrong is the stack's doing; but for memory.
-            if isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in str(error):
+            if is_out_of_memory(error):
                 raise
-            raise CannotStack(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+            raise CannotStack(in_a_line(error)) from error
         finally:
             self.forget_gradients()
         first = {n: t[0].clone() for n, t in {**self.params, **self.buffers, **dict(given or {})}.items()}

@@ -8,17 +8,11 @@ from typing import final
 import torch
 
 from modescape.core.engine.events import Advanced, Event, T
+from modescape.core.engine.memory import is_out_of_memory
 from modescape.core.engine.notes import say
 from modescape.core.engine.threads import each_alone
 from modescape.core.engine.way import Room, Way
 from modescape.core.engine.work import CannotStack, Work
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; on a CPU torch raises a plain ``RuntimeError``."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
 
 
 @final
@@ -47,7 +41,8 @@ def in_groups(work: Work[T], groups: list[list[int]], room: Room) -> Iterator[Ev
             yield from _untold(work.together(group, room.mode), told, ended)
         except CannotStack as error:
             say(f"the networks cannot be stacked ({error}); they run one at a time instead")
-            yield from each_alone(work, [*group, *(index for more in waiting for index in more)], room)
+            left = [index for index in [*group, *(one for more in waiting for one in more)] if index not in ended]
+            yield from _untold(each_alone(work, left, room), told, ended)
             return
         except Exception as error:
             if not is_out_of_memory(error) or len(group) == 1:

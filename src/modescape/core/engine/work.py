@@ -38,9 +38,8 @@ Ticket = Callable[[Any, Mode], Member[T]]
 
 @dataclass(frozen=True)
 class Refused:
-    """A process says that it cannot run a member, and why."""
+    """A process cannot run its member, or what it said of it cannot be read; and why."""
 
-    index: int
     reason: str
 
 
@@ -67,14 +66,12 @@ class Work(ABC, Generic[T]):
         Raises ``CannotStack`` before the first event if they cannot compute so.
         """
 
-    @property
-    def shared(self) -> Any:
-        """What tickets start from, the same object from call to call where it may be; None if members cannot travel."""
-        return None
+    def tickets(self) -> tuple[Any, Sequence[Ticket[T]]] | None:
+        """What all members start from in other processes, and the start of each; None if they are better off here.
 
-    def ticket(self, index: int) -> Ticket[T]:
-        """The start of one member in another process. Only where ``shared`` is not None."""
-        raise NotImplementedError(f"{type(self).__name__} does not travel")
+        The first is the same object from call to call where it may be: it is sent once.
+        """
+        return None
 
 
 def packed(something: Any) -> bytes:

@@ -12,6 +12,7 @@ import torch
 
 from modescape.core.engine.events import Advanced, advance
 from modescape.core.engine.work import Refused, Stopped, packed
+from modescape.errors import in_a_line
 
 
 def _listen(source: IO[bytes], messages: "queue.SimpleQueue[Any]") -> None:
@@ -24,7 +25,7 @@ def _listen(source: IO[bytes], messages: "queue.SimpleQueue[Any]") -> None:
 
 
 def _send(reply: IO[bytes], what: Any) -> None:
-    reply.write(packed(what))
+    reply.write(packed(packed(what)))
     reply.flush()
 
 
@@ -34,7 +35,7 @@ def _answer(index: int, member: Any, messages: "queue.SimpleQueue[Any]", reply: 
         try:
             _send(reply, event)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
-            _send(reply, Refused(index, f"what a member gave cannot be sent to another process ({_short(error)})"))
+            _send(reply, Refused(f"what a member gave cannot be sent to another process ({in_a_line(error)})"))
             return
         if not isinstance(event, Advanced):
             return
@@ -43,10 +44,6 @@ def _answer(index: int, member: Any, messages: "queue.SimpleQueue[Any]", reply: 
             member.close()
             _send(reply, Stopped())
             return
-
-
-def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
 
 
 def serve(source: IO[bytes], reply: IO[bytes]) -> None:
@@ -69,7 +66,7 @@ def serve(source: IO[bytes], reply: IO[bytes]) -> None:
                 start, mode = pickle.loads(ticket)  # noqa: S301
                 member = start(opened, mode)
             except Exception as error:  # noqa: BLE001  (unpickling imports whatever code the network is made of)
-                _send(reply, Refused(index, f"another process cannot build the network ({_short(error)})"))
+                _send(reply, Refused(f"another process cannot build the network ({in_a_line(error)})"))
                 continue
             _answer(index, member, messages, reply)
 

@@ -16,6 +16,7 @@ from modescape.core.models.tracing import Fold, slim
 from modescape.core.settings import require
 from modescape.core.shapes import Float, Shaped
 from modescape.core.weights import Weights, load_into, of_module
+from modescape.errors import in_a_line
 
 TOLERANCE = 1e-4
 """Of the largest logit: what float32 loses in a deep network is tens of times less, a mistake many times more."""
@@ -120,7 +121,7 @@ def lean(module: nn.Module, examples: Float[Tensor, "example *shape"]) -> Lean:
             found = Lean(made.module, shapes, made.sources, made.folds, made.upstream)
             difference = _difference(found, module, examples)
         except Exception as error:  # noqa: BLE001  (whatever a network does while traced, it can still predict)
-            difference = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            difference = in_a_line(error)
         if difference is None:
             return found
     same, names = {name: name for name in shapes}, frozenset(shapes)

@@ -104,7 +104,8 @@ class Laplace(Subspace):
 
     def _curve(self, fitted: Any, problem: Problem, chosen: Int[Tensor, " chosen"]) -> None:
         def batch(rows: list[int]) -> tuple[Tensor, Tensor]:
-            return problem.scaling(problem.train.inputs[rows]).cpu(), problem.train.targets[rows].long().cpu()
+            inputs = problem.train.inputs[rows].to(problem.train.device)
+            return problem.scaling(inputs).cpu(), problem.train.targets[rows].long().cpu()
 
         # Jacobians of a whole network take memory that grows with the square of the batch.
         size = 10 if self.weights == "all" and self.structure != "kron" else 250

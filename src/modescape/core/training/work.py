@@ -47,14 +47,9 @@ class Trainings(Work[Segment]):
             for event in events:
                 yield replace(event, index=same[event.index])
 
-    @property
-    def shared(self) -> Plan:
+    def tickets(self) -> tuple[Plan, Sequence[Ticket[Segment]]]:
         """See ``Work``."""
-        return self.plan
-
-    def ticket(self, index: int) -> Ticket[Segment]:
-        """See ``Work``."""
-        return partial(_train, self.legs[index])
+        return self.plan, [partial(_train, leg) for leg in self.legs]
 
 
 def _train(leg: Leg, plan: Plan, mode: Mode) -> Member[Segment]:
