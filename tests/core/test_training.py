@@ -283,6 +283,12 @@ def test_schedules_equal_the_librarys():
     assert one_cycle[-1] == pytest.approx(1 / 250_000)
     assert max(one_cycle) == pytest.approx(1, abs=0.02)
     assert one_cycle.index(max(one_cycle)) == 9
+    restarts = library(lambda o: lr.CosineAnnealingWarmRestarts(o, 10), each_step=True)
+    cyclical = rates(Schedule(kind="cyclical", every=2))
+    assert cyclical == pytest.approx(restarts)
+    assert cyclical[0] == cyclical[10] == cyclical[20] == 1
+    # of the last step of each cycle of ten: (1 + cos(0.9 pi)) / 2
+    assert [cyclical[step] for step in (9, 19, 29)] == pytest.approx([0.024471741852423234] * 3)
 
 
 @pytest.mark.parametrize(

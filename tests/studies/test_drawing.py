@@ -283,13 +283,13 @@ def job_of(context, name, steps):
 def test_a_subspace_that_cannot_be_fitted_is_told_with_its_member(name, steps, words):
     context = toy.context_of(2)
     with pytest.raises(SettingsError, match=rf"^subspace {name} around member 0: .*{words}"):
-        Sampler(context, job_of(context, name, steps))
+        _ = Sampler(context, job_of(context, name, steps)).state
 
 
 def test_samples_that_score_too_low_to_be_fitted_are_told_with_their_member():
     context = toy.context_of(2, validation=40, random_pca=RandomPCA(rank=2, samples=4, keep=Keep(least=1.0, tries=2)))
     with pytest.raises(SettingsError, match=r"^subspace random_pca around member 0: random_pca: none of 8 drawn"):
-        Sampler(context, job_of(context, "random_pca", [0]))
+        _ = Sampler(context, job_of(context, "random_pca", [0])).state
 
 
 def test_drawing_leaves_what_it_is_drawn_from_as_it_was():

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from modescape.core.engine.events import Event
 from modescape.core.splits import Scaling, Split
 from modescape.core.training.plan import Plan
 from modescape.studies.setup import Setup
+from modescape.studies.variants import ORDINARY, Variant
 from modescape.tables import Table
 
 
@@ -23,17 +24,23 @@ from modescape.tables import Table
 class Result:
     """What a task gives: named tensors in named files, and facts that JSON can hold.
 
-    Files named in ``passing`` are needed by the next task alone and may be dropped once that is done.
+    Files named in ``passing`` are needed by the next task alone and may be dropped once that is done. ``seconds`` are
+    those that one core worked for it; None where the executor's own clock is to tell.
     """
 
     files: Mapping[str, Mapping[str, Tensor]]
     facts: Mapping[str, Any]
     passing: frozenset[str] = frozenset()
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class Context:
-    """What the shell lends to tasks: the setup, data on a device, a builder of networks, and an engine to run them."""
+    """What the shell lends to tasks: the setup, data on a device, a builder of networks, an engine, a clock.
+
+    ``splits`` may make a split when it is asked for, see ``Sizes.extra``. ``references`` are distributions over classes
+    that predictions on the test split are compared with, by name.
+    """
 
     setup: Setup
     splits: Mapping[str, Split]
@@ -41,16 +48,26 @@ class Context:
     classes: int
     build: Callable[[], nn.Module]
     engine: Engine
+    clock: Callable[[], float] = lambda: math.nan
+    references: Mapping[str, Tensor] = field(default_factory=dict)
+    _plans: dict[Variant, Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def cores(self) -> int:
         """How many cores to use."""
         return self.engine.room.cores
 
-    @cached_property
+    @property
     def plan(self) -> Plan:
-        """The training plan that all members share; one object, so that it is sent to other processes once."""
-        return Plan(self.setup.training, self.setup.seed, self.splits["train"], self.scaling, self.build)
+        """The training plan that all members share."""
+        return self.plan_of(ORDINARY)
+
+    def plan_of(self, variant: Variant) -> Plan:
+        """The plan of a variant's members; one object, so that it is sent to other processes once."""
+        if variant not in self._plans:
+            ordinary = Plan(self.setup.training, self.setup.seed, self.splits["train"], self.scaling, self.build)
+            self._plans[variant] = variant.plan(ordinary)
+        return self._plans[variant]
 
     @property
     def steps(self) -> int:
@@ -136,6 +153,10 @@ class Results(ABC):
     def failure(self, task: str) -> Mapping[str, Any] | None:
         """Why a task failed: ``reason`` and ``step``; None if it did not."""
 
+    @abstractmethod
+    def seconds(self, task: str) -> float:
+        """Core-seconds that the task took: measured, and so the one thing that repeating it changes. NaN if unknown."""
+
 
 class Study(ABC):
     """One question. A study holds its own settings and nothing else."""
@@ -150,13 +171,31 @@ class Study(ABC):
 
 
 @dataclass(frozen=True)
+class Extra:
+    """A split beyond the dataset's own: its number of examples, its origin, and what decides about its values."""
+
+    examples: int
+    source: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class Sizes:
-    """How much data there is, and what kind of network: what a plan of tasks needs to know without either."""
+    """How much data there is, and what kind of network: what a plan of tasks needs to know without either.
+
+    ``families`` are the corruptions that the data can be put through (splits ``shift/FAMILY/SEVERITY``), ``others`` the
+    names of all other splits that can be had: ``natural/NAME`` has the same classes, ``unknown/NAME`` none of them.
+    ``extra`` tells about one of these, or raises why it cannot be had. ``references`` are digests by name.
+    """
 
     examples: Mapping[str, int]
     batch: int
     dropout: bool = False
     batch_norm: bool = False
+    families: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    extra: Callable[[str], Extra] | None = None
+    references: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def steps_per_epoch(self) -> int:

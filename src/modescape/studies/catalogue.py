@@ -2,6 +2,8 @@
 
 from modescape.studies.abstract import Study
 from modescape.studies.diversity_accuracy import DiversityAccuracy
+from modescape.studies.ensembling import Ensembling
+from modescape.studies.shift import Shift
 from modescape.studies.subspace_embedding import SubspaceEmbedding
 from modescape.studies.trajectories import Trajectories
 
@@ -9,4 +11,6 @@ STUDIES: dict[str, type[Study]] = {
     "trajectories": Trajectories,
     "diversity_accuracy": DiversityAccuracy,
     "subspace_embedding": SubspaceEmbedding,
+    "ensembling": Ensembling,
+    "shift": Shift,
 }

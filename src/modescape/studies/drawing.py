@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,7 +23,7 @@ from modescape.core.subspaces.abstract import Problem, Subspace
 from modescape.core.subspaces.activation_dropout import with_masks
 from modescape.core.subspaces.catalogue import EXTRAS, SUBSPACES
 from modescape.core.subspaces.keep import Attempt, Keep, attempts
-from modescape.core.weights import Trajectory, Weights, stack
+from modescape.core.weights import Weights, stack
 from modescape.errors import SettingsError
 from modescape.studies.abstract import Context, Function, Job, Result, Sizes, Task
 from modescape.studies.members import checkpoint_count, own_parts, part_of, scratch, segments, statistics_of, trajectory
@@ -62,7 +63,7 @@ def chosen_subspaces(wanted: Sequence[str] | None, setup: Setup, sizes: Sizes) -
 def _obstacle(name: str, setup: Setup, sizes: Sizes) -> str | None:
     subspace, count = setup.subspace(name), checkpoint_count(setup, sizes)
     if name in EXTRAS and find_spec(EXTRAS[name]) is None:
-        return f"it needs an optional library, which is not installed: pip install 'modescape[{EXTRAS[name]}]'"
+        return f"it needs an optional library, which is not installed: pip install 'modescape[{name}]'"
     if subspace.holds_masks and not sizes.dropout:
         return (
             f"the network {setup.network.title} has no dropout layers with a rate above 0; "
@@ -151,17 +152,20 @@ class Sampler:
         self.statistics = statistics_of(context, self.module)
         self.scratch: Scratch | None = None
         self.score = self.validation_accuracy if "validation" in context.splits else None
-        try:
-            self.state = self._fitted(trajectory(own_parts(job, self.member), self.member))
-        except ValueError as error:
-            raise SettingsError(f"{self.where}: {error}") from error
-
-    def _fitted(self, path: Trajectory) -> Any:
-        train, scaling = self.context.splits["train"], self.context.scaling
+        train, scaling = context.splits["train"], context.scaling
+        self.path = trajectory(own_parts(job, self.member), self.member)
         if self.subspace.holds_masks:
             hold_dropout(self.module, next(scaled_chunks(part_of(train, torch.tensor([0])), scaling)))
-            path = with_masks(path, self.module)
-        return self.subspace.fit(path, Problem(self.module, train, scaling, self.score, self.context.setup.seed))
+            self.path = with_masks(self.path, self.module)
+        self.problem = Problem(self.module, train, scaling, self.score, context.setup.seed)
+
+    @cached_property
+    def state(self) -> Any:
+        """The subspace fitted to the trajectory."""
+        try:
+            return self.subspace.fit(self.path, self.problem)
+        except ValueError as error:
+            raise SettingsError(f"{self.where}: {error}") from error
 
     @property
     def where(self) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +15,13 @@ from modescape.core.predictions import Predicting
 from modescape.core.seeds import generator, global_generator
 from modescape.core.settings import require
 from modescape.core.splits import Split
-from modescape.core.training.plan import Segment, State, initial_state, seed_path
+from modescape.core.training.plan import Plan, Segment, State, initial_state, seed_path
 from modescape.core.training.work import Leg, Trainings
 from modescape.core.weights import Trajectory, Weights, stack
 from modescape.errors import MemberFailed
 from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Task
 from modescape.studies.setup import Setup
+from modescape.studies.variants import ORDINARY, Variant, variant_in
 from modescape.tables import MEMBERS, Table, from_rows
 
 STATISTICS = 8 * STATISTICS_CHUNK
@@ -68,23 +68,26 @@ def _state(result: Result) -> State:
     return State(weights, result.files["optimiser"], facts["epoch"], facts["loss_sum"], facts["loss_steps"])
 
 
-def _relay(events: Iterator[Event[Any]], finish: Any) -> Iterator[Event[Result]]:
-    for event in events:
-        yield Finished(event.index, finish(event.index, event.result)) if isinstance(event, Finished) else event
-
-
 def train_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
     """Carry each member of the jobs some epochs further, all at once."""
 
-    def leg(job: Job) -> Leg:
-        member = job.arguments["member"]
-        before = _state(job.inputs["before"]()) if "before" in job.inputs else initial_state(context.plan, member)
-        return Leg(member, before, job.arguments["epochs"])
+    alike: dict[Variant, list[int]] = {}
+    for place, job in enumerate(jobs):
+        alike.setdefault(variant_in(job.arguments), []).append(place)
+    for variant, places in alike.items():
+        plan = context.plan_of(variant)
+        legs = [_leg(jobs[place], plan) for place in places]
+        for event in context.engine.run(Trainings(plan, legs)):
+            if isinstance(event, Finished):
+                yield Finished(places[event.index], _segment_result(event.result, legs[event.index].member))
+            else:
+                yield replace(event, index=places[event.index])
 
-    work = Trainings(context.plan, [leg(job) for job in jobs])
-    yield from _relay(
-        context.engine.run(work), lambda i, segment: _segment_result(segment, jobs[i].arguments["member"])
-    )
+
+def _leg(job: Job, plan: Plan) -> Leg:
+    member = job.arguments["member"]
+    before = _state(job.inputs["before"]()) if "before" in job.inputs else initial_state(plan, member)
+    return Leg(member, before, job.arguments["epochs"])
 
 
 def statistics_of(context: Context, module: nn.Module) -> Split | None:
@@ -135,24 +138,25 @@ def _checkpoints_of(jobs: Sequence[Job], place: int) -> Weights:
     return stack([unpack(part.files["checkpoints"], member) for part in parts if "checkpoints" in part.files])
 
 
-def segments(setup: Setup, member: int) -> list[str]:
+def segments(setup: Setup, member: int, variant: Variant = ORDINARY) -> list[str]:
     """Names of the training tasks of a member, in order."""
     training = setup.training
     ends = [*range(training.save_every, training.epochs, training.save_every), training.epochs]
-    return [f"train/member/{member}/epoch/{end}" for end in ends]
+    return [f"train/{variant.prefix}member/{member}/epoch/{end}" for end in ends]
 
 
-def training_tasks(setup: Setup, sizes: Sizes) -> list[Task]:
-    """Every member's training as a chain of resumable pieces, the members alternating."""
+def training_tasks(setup: Setup, sizes: Sizes, variant: Variant = ORDINARY, members: int | None = None) -> list[Task]:
+    """Every member's training (the first ``members``) as a chain of resumable pieces, the members alternating."""
     training = setup.training
     images = sizes.steps_per_epoch * min(training.batch, sizes.examples["train"])
     chains = []
-    for member in range(training.members):
-        names = segments(setup, member)
+    for member in range(members or training.members):
+        names = segments(setup, member, variant)
         chain = []
         for position, name in enumerate(names):
             epochs = min(training.save_every, training.epochs - position * training.save_every)
             arguments = {"member": member, "epochs": epochs, "from": position * training.save_every}
+            arguments |= variant.arguments
             before = {"before": names[position - 1]} if position else {}
             carries = "before" if before else None
             weight = epochs * images
@@ -216,9 +220,10 @@ def losses(parts: Sequence[Result]) -> list[float]:
     return [torch.nan if loss is None else loss for part in parts for loss in part.facts["losses"]]
 
 
-def own_parts(job: Job, member: int) -> list[Result]:
+def own_parts(job: Job, member: int, variant: Variant = ORDINARY) -> list[Result]:
     """What a member's training gave, from a job that has it among its inputs."""
-    return [read() for name, read in job.inputs.items() if name.startswith(f"train/member/{member}/")]
+    first = f"train/{variant.prefix}member/{member}/"
+    return [read() for name, read in job.inputs.items() if name.startswith(first)]
 
 
 def logits_of(job: Job, member: int, split: str) -> Tensor:

@@ -8,6 +8,7 @@ from modescape.core.settings import require, settings
 from modescape.core.splits import ScalingKind
 from modescape.core.subspaces.abstract import Subspace
 from modescape.core.subspaces.catalogue import SUBSPACES
+from modescape.core.subspaces.keep import Keep
 from modescape.core.training.settings import Training
 
 
@@ -64,6 +65,29 @@ SubspaceSettings: Any = settings(
 
 
 @settings
+class MethodChoice:
+    """The ensembling methods that are compared, by name, and how many members each has around a solution.
+
+    ``names`` are "independent", "late_checkpoints", "snapshot", "bootstrap" and those of subspaces; None takes the
+    first two and all subspaces that the network and the trajectories allow and that need no optional library. Members
+    of subspaces are kept by ``keep``. For "snapshot" (``cycles`` of a cyclical rate) and "bootstrap" (each network on a
+    bootstrap sample of the training data) networks are trained: ``trained`` each, by default as many as members.
+    """
+
+    names: tuple[str, ...] | None = None
+    samples: int = 10
+    keep: Keep = Keep()
+    cycles: int = 5
+    trained: int | None = None
+
+    def __post_init__(self) -> None:
+        require(self.names is None or len(self.names) > 0, "names is empty; leave it out for all methods")
+        for name in ("samples", "cycles"):
+            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+        require(self.trained is None or self.trained >= 1, f"trained must be at least 1 network, got {self.trained}")
+
+
+@settings
 class Setup:
     """The part of a recipe that all of its studies share."""
 
@@ -71,6 +95,7 @@ class Setup:
     network: NetworkChoice
     training: Training
     subspaces: SubspaceSettings = SubspaceSettings()
+    methods: MethodChoice = MethodChoice()
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -46,3 +46,8 @@ def small(value: float) -> str:
 def points(fraction: float) -> str:
     """A difference of fractions in percentage points."""
     return f"{100 * fraction:g} point{'' if abs(fraction) == 0.01 else 's'}"
+
+
+def signed_points(fraction: float) -> str:
+    """A difference of fractions in percentage points, with its sign."""
+    return f"{100 * fraction:+.2f} points"

@@ -83,7 +83,9 @@ def _together(group: Sequence[Task], context: Context, results: RunResults) -> I
             elif isinstance(event, Failed):
                 yield _failed(task, event.error, results)
             else:
-                size = results.write(task, event.result)
+                wall = time.monotonic() - before
+                own = event.result.seconds
+                size = results.write(task, event.result, wall * context.cores if own is None else own)
                 if task.carries:
                     results.drop_passing(task.inputs[task.carries])
                 now = time.monotonic()

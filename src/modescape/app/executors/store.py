@@ -1,5 +1,6 @@
 """Results of tasks as a run keeps them: found by content key, verified before they are used."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,14 +33,15 @@ class RunResults(Results):
             self.failures[task.name] = failure
         return True, None
 
-    def write(self, task: Task, result: Result) -> int:
-        """Commit a task's result."""
+    def write(self, task: Task, result: Result, seconds: float = math.nan) -> int:
+        """Commit a task's result and the core-seconds that it took."""
         record = {
             "task": task.name,
             "key": self.keys[task.name],
             "function": f"{task.function.__module__}:{task.function.__qualname__}",
             "arguments": task.arguments,
             "inputs": {source: self.keys[source] for source in task.inputs.values()},
+            "core_seconds": None if math.isnan(seconds) else round(seconds, 4),
             **self.origin,
         }
         return write_result(self.run.layout.result(task.name), result, record)
@@ -68,3 +70,9 @@ class RunResults(Results):
     def failure(self, task: str) -> Mapping[str, Any] | None:
         """Why a task failed or was blocked."""
         return self.failures.get(task)
+
+    def seconds(self, task: str) -> float:
+        """Core-seconds that the task took when it was performed; NaN if that is not on record."""
+        manifest = read_manifest(self.run.layout.result(task))
+        found = manifest.record.get("core_seconds") if manifest else None
+        return math.nan if found is None else float(found)

@@ -89,8 +89,9 @@ def examples_drawn(prepared: Prepared, tasks: Sequence[Task]) -> int:
     total = 0
     for task in tasks:
         if task.unit == "members":
-            available = prepared.sizes.examples[task.arguments["split"]]
-            total += task.weight * min(task.arguments["examples"] or available, available)
+            wanted = task.arguments["examples"]
+            available = prepared.sizes.examples.get(task.arguments["split"], wanted)
+            total += task.weight * min(wanted or available, available)
     return total
 
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from modescape.app.datasets.load import load
 from modescape.app.jobs import network
 from modescape.app.jobs.engine import Chosen, Wanted, choose
 from modescape.app.jobs.recipe import Recipe
+from modescape.app.jobs.splits import Beyond, Splits, digest_of, load_references
 from modescape.core.engine.engine import Engine
 from modescape.core.engine.notes import say
 from modescape.core.engine.way import Room
@@ -138,12 +140,31 @@ def prepare(recipe: Recipe, options: Options) -> Prepared:
             f"training.augmentation = {recipe.training.augmentation} needs images; {choice.name} has none"
         )
     cores = 1 if device.type == "cuda" else (options.cores or cores_available())
-    splits = {name: placed(split, device) for name, split in dataset.splits.items()}
-    context = Context(recipe.setup, splits, scaling.to(device), classes, build, Engine(room=Room(cores)))
+    beyond = Beyond(dataset, options.data_dir, recipe.seed)
+    own = {name: placed(split, device) for name, split in dataset.splits.items()}
+    splits, references = Splits(own, beyond, device), load_references(dataset, options.data_dir)
+    context = Context(
+        setup=recipe.setup,
+        splits=splits,
+        scaling=scaling.to(device),
+        classes=classes,
+        build=build,
+        engine=Engine(room=Room(cores)),
+        clock=time.monotonic,
+        references=references,
+    )
     chosen = choose(context, options.engine)
     context = replace(context, engine=chosen.engine)
-    examples = {name: len(split) for name, split in splits.items()}
-    sizes = Sizes(examples, recipe.training.batch, dropout=facts.dropout, batch_norm=facts.batch_norm)
+    sizes = Sizes(
+        {name: len(split) for name, split in own.items()},
+        recipe.training.batch,
+        dropout=facts.dropout,
+        batch_norm=facts.batch_norm,
+        families=beyond.families,
+        others=beyond.others,
+        extra=beyond.describe,
+        references={name: digest_of(values) for name, values in references.items()},
+    )
     return Prepared(recipe, dataset, context, sizes, facts.parameters, chosen)
 
 

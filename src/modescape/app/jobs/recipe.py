@@ -17,7 +17,9 @@ from modescape.errors import SettingsError
 from modescape.studies.abstract import Study
 from modescape.studies.catalogue import STUDIES
 from modescape.studies.diversity_accuracy import DiversityAccuracy
-from modescape.studies.setup import DataChoice, NetworkChoice, Setup, SubspaceSettings
+from modescape.studies.ensembling import Ensembling
+from modescape.studies.setup import DataChoice, MethodChoice, NetworkChoice, Setup, SubspaceSettings
+from modescape.studies.shift import Shift
 from modescape.studies.subspace_embedding import SubspaceEmbedding
 from modescape.studies.trajectories import Trajectories
 
@@ -37,9 +39,12 @@ class Recipe:
     network: NetworkChoice
     training: Training
     subspaces: SubspaceSettings = SubspaceSettings()
+    methods: MethodChoice = MethodChoice()
     trajectories: Trajectories = Trajectories()
     diversity_accuracy: DiversityAccuracy = DiversityAccuracy()
     subspace_embedding: SubspaceEmbedding = SubspaceEmbedding()
+    ensembling: Ensembling = Ensembling()
+    shift: Shift = Shift()
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.studies if name not in STUDIES]
@@ -56,6 +61,7 @@ class Recipe:
             network=self.network,
             training=self.training,
             subspaces=self.subspaces,
+            methods=self.methods,
             seed=self.seed,
         )
 

@@ -1,7 +1,7 @@
 """One self-contained page that tells what a run found, how, and how to run it again."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from modescape.app.report import words
+from modescape.app.report.ensemble_table import ensemble_table
 from modescape.app.report.figures.catalogue import FIGURES, FigureModule
 from modescape.app.report.figures.image import encode
 from modescape.app.report.figures.omitted import Omitted
 from modescape.app.report.record import RunRecord
+from modescape.app.report.score_table import ScoreTable
+from modescape.app.report.shift_table import shift_table
 from modescape.app.runs.commit import write_file
 from modescape.tables import Table, title_of
 
@@ -26,6 +29,29 @@ GLOSSARY = {
     "subspace": "a distribution of weights around one solution, from which members are drawn",
     "similarity": "the cosine between the weights of two checkpoints: 1 is the same direction, 0 is at right angles",
 }
+
+_ENSEMBLES = {
+    "method": "a way to get the networks that are averaged",
+    "ensemble": "the mean of the probabilities that several networks predict",
+    "calibrated NLL": "negative log-likelihood after the probabilities are softened or sharpened by one temperature",
+}
+ENSEMBLE_GLOSSARY = {
+    "ensembling": _ENSEMBLES
+    | {
+        "deep-ensemble equivalent": "as many independent networks reach the calibrated NLL of an ensemble",
+    },
+    "shift": _ENSEMBLES | {"severity": "how strongly inputs are corrupted, from 0 (not at all) to 5"},
+}
+"""More words, each shown where its study is in the report."""
+
+TABLES: dict[str, Callable[[Mapping[str, Table]], ScoreTable | None]] = {
+    "ensembling": ensemble_table,
+    "shift": shift_table,
+}
+"""Study -> the table that the page shows between its answers and its figures."""
+
+_CHANCE = {"diversity_accuracy": "examples and solutions"}
+_RANGES = {"ensembling": "subsets of networks", "shift": "subsets of networks, or families"}
 
 
 @dataclass(frozen=True)
@@ -114,16 +140,41 @@ def _page(record: RunRecord, pictures: Mapping[str, list[_Picture]]) -> str:
             )
             if part
         ],
-        glossary=GLOSSARY,
+        glossary=_glossary(record.tables),
         span=words.span,
+        counted=words.counted,
     )
 
 
 def _study(name: str, tables: Mapping[str, Table], pictures: list[_Picture]) -> dict[str, Any]:
     answers = tables["answers"].rows() if "answers" in tables else []
-    chance = "examples and solutions" if name == "diversity_accuracy" else "examples"
-    title = title_of(name).capitalize()
-    return {"name": name, "title": title, "chance": chance, "answers": answers, "pictures": pictures}
+    table = TABLES[name](tables) if name in TABLES else None
+    return {
+        "name": name,
+        "title": title_of(name).capitalize(),
+        "chance": _CHANCE.get(name, "examples"),
+        "ranges": _RANGES.get(name, "pairs or members"),
+        "answers": answers,
+        "leads": _leads(answers),
+        "tables": [table] if table is not None else [],
+        "pictures": pictures,
+    }
+
+
+def _leads(answers: list[dict[str, Any]]) -> list[str]:
+    """The first answer, and the first verdict of each other cost: their order puts the largest budget first."""
+    first: dict[str, str] = {}
+    for place, answer in enumerate(answers):
+        kind = "_".join(answer["quantity"].split("_")[:2]) if answer["quantity"].startswith("verdict_") else ""
+        if place == 0 or kind:
+            first.setdefault(kind, answer["sentence"])
+    return list(first.values())
+
+
+def _glossary(studies: Mapping[str, Any]) -> dict[str, str]:
+    """The words, with those of the studies that are there."""
+    words_of = [ENSEMBLE_GLOSSARY.get(name, {}) for name in studies]
+    return GLOSSARY | {word: meaning for mine in words_of for word, meaning in mine.items()}
 
 
 def _members(studies: Mapping[str, Mapping[str, Table]]) -> list[dict[str, Any]]:

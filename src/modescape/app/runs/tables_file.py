@@ -12,7 +12,8 @@ import pyarrow.parquet
 from modescape.app.runs.commit import write_folder
 from modescape.app.runs.layout import MANIFEST, Layout
 from modescape.app.runs.manifest import Damaged, entry, manifest_bytes, read_manifest, read_verified
-from modescape.tables import STUDIES, Schema, Table
+from modescape.table import Schema, Table
+from modescape.tables import STUDIES
 
 _TYPES = {"int": pyarrow.int64(), "float": pyarrow.float64(), "text": pyarrow.string(), "flag": pyarrow.bool_()}
 

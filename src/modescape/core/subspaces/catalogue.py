@@ -8,6 +8,7 @@ from modescape.core.subspaces.low_rank_gaussian import LowRankGaussian
 from modescape.core.subspaces.random_direction import RandomDirection
 from modescape.core.subspaces.random_pca import RandomPCA
 from modescape.core.subspaces.swag import SWAG
+from modescape.core.subspaces.variational import Variational
 from modescape.core.subspaces.weight_average import WeightAverage
 from modescape.core.subspaces.weight_dropout import WeightDropout
 
@@ -21,8 +22,9 @@ SUBSPACES: dict[str, type[Subspace]] = {
     "weight_average": WeightAverage,
     "swag": SWAG,
     "laplace": Laplace,
+    "variational": Variational,
 }
 """Name -> the class of its settings."""
 
-EXTRAS: dict[str, str] = {"laplace": "laplace"}
-"""Subspaces that need an optional library: name -> the library's module, which the extra is named after."""
+EXTRAS: dict[str, str] = {"laplace": "laplace", "variational": "posteriors"}
+"""Subspaces that need an optional library, from an extra of the subspace's name: name -> the library's module."""

@@ -15,13 +15,18 @@ from modescape.core.weights import Weights, of_module, stack
 
 @dataclass(frozen=True)
 class Plan:
-    """What all members share: the settings, the root seed, the training data, and how to build the network."""
+    """What all members share: the settings, the root seed, the training data, and how to build the network.
+
+    With ``bootstrap`` each member trains on a bootstrap sample of the data (bagging, Breiman 1996, doi
+    10.1007/BF00058655); all else of a member is as it is without.
+    """
 
     training: Training
     root: int
     data: Split
     scaling: Scaling
     build: Callable[[], nn.Module]
+    bootstrap: bool = False
 
     @property
     def batch(self) -> int:
@@ -85,14 +90,22 @@ def initial_state(plan: Plan, member: int) -> State:
     return State(of_module(module, member), {}, epoch=0)
 
 
+def bootstrap_sample(plan: Plan, member: int) -> Int[Tensor, " example"]:
+    """As many examples as there are, drawn with replacement: the same for every epoch of a member's training."""
+    chance = generator(plan.root, "member", member, "bootstrap")
+    return torch.randint(0, len(plan.data), (len(plan.data),), generator=chance)
+
+
 def batches(plan: Plan, member: int, epoch: int) -> Int[Tensor, "step example"]:
-    """The examples of each step of one epoch."""
+    """The examples of each step of one epoch: numbers of ``plan.data``, on the CPU."""
     chance = generator(plan.root, "member", member, "order", "epoch", epoch)
     count = plan.steps_per_epoch * plan.batch
     if plan.training.order == "replacement":
         index = torch.randint(0, len(plan.data), (count,), generator=chance)
     else:
         index = torch.randperm(len(plan.data), generator=chance)[:count]
+    if plan.bootstrap:
+        index = bootstrap_sample(plan, member)[index]
     return index.view(plan.steps_per_epoch, plan.batch)
 
 

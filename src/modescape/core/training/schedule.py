@@ -21,6 +21,9 @@ def rate_factor(schedule: Schedule, step: int, steps_per_epoch: int, epochs: int
             return 0.5 * (1 + math.cos(math.pi * step / (steps_per_epoch * epochs)))
         case "one_cycle":
             return _one_cycle(progress, schedule.warmup)
+        case "cyclical":
+            cycle = schedule.every * steps_per_epoch
+            return 0.5 * (1 + math.cos(math.pi * (step % cycle) / cycle))
 
 
 def _one_cycle(progress: float, warmup: float) -> float:

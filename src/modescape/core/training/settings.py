@@ -48,10 +48,12 @@ class Schedule:
 
     ``constant``; ``halving`` every ``every`` epochs (the paper's CNNs); ``steps``, where from epoch ``at[i]`` on the
     factor is ``factors[i]`` (the paper's ResNets); ``cosine`` to zero over the whole training; ``one_cycle``, a linear
-    rise over the first ``warmup`` of the training from a 25th, then a cosine fall to a 10,000th of that.
+    rise over the first ``warmup`` of the training from a 25th, then a cosine fall to a 10,000th of that; ``cyclical``,
+    a cosine to zero within each cycle of ``every`` epochs, then back to the full rate at once (snapshot ensembles,
+    Huang et al. 2017, arXiv 1704.00109).
     """
 
-    kind: Literal["constant", "halving", "steps", "cosine", "one_cycle"] = "constant"
+    kind: Literal["constant", "halving", "steps", "cosine", "one_cycle", "cyclical"] = "constant"
     every: int = 10
     at: tuple[int, ...] = ()
     factors: tuple[float, ...] = ()

@@ -8,13 +8,19 @@ from matplotlib.figure import Figure
 from modescape.app.report.figures import (
     along_trajectory,
     between_solutions,
+    detection,
     embedding_map,
+    equivalents,
+    families,
     learning,
     one_function,
     plane,
     purity,
+    severity,
+    size_curves,
     subspace_map,
     subspaces_compared,
+    worth,
 )
 from modescape.tables import Table
 
@@ -35,6 +41,8 @@ class FigureModule(Protocol):
 
 
 FIGURES: dict[str, list[tuple[str, FigureModule]]] = {
+    "ensembling": [("size_curves", size_curves), ("worth", worth), ("equivalents", equivalents)],
+    "shift": [("severity", severity), ("families", families), ("detection", detection)],
     "trajectories": [
         ("one_function", one_function),
         ("along_trajectory", along_trajectory),
