@@ -62,7 +62,7 @@ COSTS = Schema(
         Column("samples", "int", "members around each solution"),
         Column("training", "float", "core-seconds to train one of its networks", "s"),
         Column("drawing", "float", "core-seconds to fit and draw its members around one solution", "s"),
-        Column("relative", "float", "both over the core-seconds of training one independent network"),
+        Column("relative", "float", "cost of one solution in networks: 1, and drawing over the training of one"),
         Column("prediction", "float", "core-seconds to predict the test split with its members of one solution", "s"),
         Column("parameters", "int", "numbers that are stored for one solution"),
     ),

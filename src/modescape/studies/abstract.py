@@ -25,7 +25,7 @@ class Result:
     """What a task gives: named tensors in named files, and facts that JSON can hold.
 
     Files named in ``passing`` are needed by the next task alone and may be dropped once that is done. ``seconds`` are
-    those that one core worked for it; None where the executor's own clock is to tell.
+    those that a core worked for it; None where the executor is to tell.
     """
 
     files: Mapping[str, Mapping[str, Tensor]]
@@ -38,6 +38,7 @@ class Result:
 class Context:
     """What the shell lends to tasks: the setup, data on a device, a builder of networks, an engine, a clock.
 
+    The ``clock`` tells the seconds that the thread which asks has worked.
     ``splits`` may make a split when it is asked for, see ``Sizes.extra``. ``references`` are distributions over classes
     that predictions on the test split are compared with, by name.
     """

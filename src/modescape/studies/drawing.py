@@ -119,10 +119,25 @@ def drawing_task(setup: Setup, function: Function, draws: Draws, inputs: Mapping
 
 
 def in_turns(context: Context, work: Sequence[Generator[int, None, Result]]) -> Iterator[Event[Result]]:
-    """Draw a core each, as many at a time as there are cores: each holds a subspace's state while it is at work."""
-    for start in range(0, len(work), context.cores):
-        for event in side_by_side(work[start : start + context.cores], context.cores):
+    """Work a core each, as many at a time as there are cores: each holds a subspace's state while it is at work."""
+    timed = [_timed(context, one) for one in work]
+    for start in range(0, len(timed), context.cores):
+        for event in side_by_side(timed[start : start + context.cores], context.cores):
             yield replace(event, index=start + event.index)
+
+
+def _timed(context: Context, work: Generator[int, None, Result]) -> Generator[int, None, Result]:
+    """The same work; its result tells the seconds that it took, in slices, whichever thread did them."""
+    seconds = 0.0
+    while True:
+        began = context.clock()
+        try:
+            done = next(work)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return replace(result, seconds=seconds + context.clock() - began)
+        seconds += context.clock() - began
+        yield done
 
 
 def some_examples(context: Context, split: str, count: int | None) -> Tensor:

@@ -67,7 +67,7 @@ class Ensembling(Study):
             inputs = {"predictions": predicting[INDEPENDENT].name}
             measuring.append(Task(FORECAST_TASK, measure_forecast, arguments, inputs, self.forecast_from, "ensembles"))
         arguments = {"methods": [arguments_of(m) for m in methods]}
-        inputs = {m.name: measure_name(m.name) for m in methods}
+        inputs = {task.name: task.name for task in measuring}
         measuring.append(Task(BOARD_TASK, list_measured, arguments, inputs, tolerant=True))
         return [*method_tasks(setup, sizes, methods), *predicting.values(), *measuring]
 

@@ -121,7 +121,8 @@ def list_measured(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Resul
 
 
 def _listed(context: Context, job: Job) -> Result:
-    measured = [method for method in job.arguments["methods"] if method["name"] in job.inputs]
+    measured = [method for method in job.arguments["methods"] if measure_name(method["name"]) in job.inputs]
     if INDEPENDENT not in [method["name"] for method in measured]:
         raise MemberFailed("no independent network came to the end, and everything is compared with them", step=0)
-    return Result({}, {"methods": measured, "steps": context.steps})
+    foretold = FORECAST_TASK in job.inputs
+    return Result({}, {"methods": measured, "forecast": foretold, "steps": context.steps})

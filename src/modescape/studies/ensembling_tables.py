@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,7 +18,6 @@ from modescape.studies.methods import INDEPENDENT, Chosen, chosen_in, draw_name
 from modescape.studies.predicting import predict_name
 from modescape.studies.score_board import Board, Ensemble, board_of
 from modescape.studies.setup import Setup
-from modescape.studies.variants import ORDINARY
 from modescape.studies.verdict import SCORE, verdicts
 from modescape.tables import ANSWERS, Table, from_rows
 
@@ -34,10 +32,12 @@ def tables_of(setup: Setup, results: Results, slack: float, split: str) -> Mappi
     methods = [chosen_in(method) for method in listed.facts["methods"]]
     found = {m.name: read for m in methods if (read := results.read(measure_name(m.name))) is not None}
     board = board_of({name: (r.facts["counts"], r.facts["scores"], r.files) for name, r in found.items()})
-    costs = [row for m in methods for row in _costs(setup, results, m, found[m.name].facts, split)]
+    trainings = [seconds for m in methods if math.isfinite(seconds := _training(setup, results, m))]
+    ordinary = trainings[0] if trainings else math.nan
+    costs = [row for m in methods for row in _costs(setup, results, m, found[m.name].facts, split, ordinary)]
     relative = {(row["method"], row["samples"]): row["relative"] for row in costs}
     judged = list(verdicts(board, relative, slack))
-    foretold = list(_forecast(results.read(FORECAST_TASK), board))
+    foretold = list(_forecast(results.read(FORECAST_TASK) if listed.facts["forecast"] else None, board))
     equivalents = list(_equivalents(board))
     told = answers(board, judged, equivalents, foretold)
     return {
@@ -52,21 +52,24 @@ def tables_of(setup: Setup, results: Results, slack: float, split: str) -> Mappi
 
 
 def _costs(
-    setup: Setup, results: Results, chosen: Chosen, facts: Mapping[str, Any], split: str
+    setup: Setup, results: Results, chosen: Chosen, facts: Mapping[str, Any], split: str, ordinary: float
 ) -> Iterator[dict[str, Any]]:
-    """What a method costs at each of its numbers of samples; drawing is charged in full for any of them."""
-    ordinary, own = (_training(setup, results, m) for m in (replace(chosen, variant=ORDINARY), chosen))
+    """What a method costs at each of its numbers of samples; drawing is charged in full for any of them.
+
+    ``ordinary`` are the core-seconds to train one network.
+    """
     drawing = 0.0
     if chosen.draws:
         drawing = _mean([results.seconds(draw_name(chosen.name, o)) for o in facts["origins"]])
     predicting = results.seconds(predict_name(chosen.name, split)) / (len(facts["origins"]) * chosen.samples)
-    # Where nothing was timed, a network costs what a network costs.
-    relative = (own + drawing) / ordinary if math.isfinite((own + drawing) / ordinary) else 1.0
+    # A network of another variant takes as many steps and counts as one: differences of seconds are the machine's.
+    share = drawing / ordinary
+    relative = 1.0 + (share if math.isfinite(share) else 0.0)
     for count in facts["counts"]:
         yield {
             "method": chosen.name,
             "samples": count,
-            "training": own,
+            "training": _training(setup, results, chosen),
             "drawing": drawing,
             "relative": relative,
             "prediction": predicting * count,

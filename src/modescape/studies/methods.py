@@ -150,7 +150,6 @@ def draw_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result
 
 
 def _draw(context: Context, job: Job) -> Generator[int, None, Result]:
-    began = context.clock()
     sampler = Sampler(context, job)
     method = _sampled(sampler.subspace, job.arguments["count"], Keep(**job.arguments["keep"]))
     kept, tried = [], 0
@@ -163,7 +162,7 @@ def _draw(context: Context, job: Job) -> Generator[int, None, Result]:
     except ValueError as error:
         raise SettingsError(f"{sampler.where}: {error}") from error
     facts = {"subspace": sampler.name, "member": sampler.member, "tried": tried, "kept": len(kept)}
-    return Result({"members": pack(stack(kept))}, facts, seconds=context.clock() - began)
+    return Result({"members": pack(stack(kept))}, facts)
 
 
 def members_of(setup: Setup, chosen: Chosen, job: Job) -> Iterator[tuple[int, Weights]]:

@@ -83,7 +83,7 @@ def predict_method(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Resu
 
 
 def _predict(context: Context, job: Job) -> Generator[int, None, Result]:
-    began, name = context.clock(), job.arguments["split"]
+    name = job.arguments["split"]
     chosen = chosen_in(job.arguments["method"])
     predictor = Predictor(context, context.splits[name], name)
     files: dict[str, dict[str, Tensor]] = {}
@@ -101,7 +101,7 @@ def _predict(context: Context, job: Job) -> Generator[int, None, Result]:
     if not kept:
         raise MemberFailed(f"no network of the method {chosen.name} came to the end", step=0)
     facts: dict[str, Any] = {"origins": list(kept), "counts": chosen.counts(), "kept": list(kept.values())}
-    return Result(files, facts, seconds=context.clock() - began)
+    return Result(files, facts)
 
 
 def summaries_in(result: Result) -> Summaries:

@@ -49,6 +49,7 @@ def test_stronger_is_further_away(colour: Dataset, family: str) -> None:
 
 
 @pytest.mark.recipe
+@pytest.mark.timeout(0)
 @pytest.mark.parametrize("family", IMAGES)
 def test_stronger_is_further_away_on_cifar10(family: str) -> None:
     far = distances(loading.load("cifar10", data_dir=real_data()), family)

@@ -194,6 +194,7 @@ def test_bits_that_differ_later_are_refused(pretends_to_be_rebuilt: Dataset, mon
 
 
 @pytest.mark.recipe
+@pytest.mark.timeout(0)
 @pytest.mark.parametrize("family", rebuilt.REBUILT)
 def test_rebuilt_file_has_the_published_md5(family: str, tmp_path: Path) -> None:
     dataset = loading.load("cifar10", data_dir=real_data())

@@ -49,11 +49,11 @@ def test_without_any_file(name: str, request: pytest.FixtureRequest) -> None:
 def test_tiles_of_digits_fill_their_range(digits: Dataset) -> None:
     inputs = extra(digits, "unknown/photographs", None, 0).load().inputs
     assert (inputs.flatten(1).amin(1) == 0).all() and (inputs.flatten(1).amax(1) == 16).all()
-    halved = photographs()[0][:16, 320:336].reshape(8, 2, 8, 2, 3).mean(axis=(1, 3))
+    halved = photographs()[0][160:176, 320:336].reshape(8, 2, 8, 2, 3).mean(axis=(1, 3))
     grey = halved @ [0.299, 0.587, 0.114]
     stretched = (grey - grey.min()) / np.ptp(grey) * 16
-    nearest = (inputs[:, 0].numpy() - stretched).__abs__().max(axis=(1, 2)).min()
-    assert np.ptp(grey) < FLAT or nearest < 1
+    assert np.ptp(grey) > FLAT
+    assert np.abs(inputs[:, 0].numpy() - stretched).max(axis=(1, 2)).min() < 1
 
 
 def test_pieces_of_signals_have_the_mean_and_spread(mnist1d: Dataset) -> None:
@@ -141,9 +141,7 @@ def test_fitting_sets_into_the_middle_or_resizes() -> None:
     assert int(wide[:, :, :2].sum() + wide[:, :, 30:].sum() + wide[..., :2].sum() + wide[..., 30:].sum()) == 0
     ramp = np.arange(16, dtype=np.uint8).repeat(16).reshape(1, 16, 16, 1) * 16
     doubled = fit(ramp, dataset_of(scenes(2, 32, 32, 1)))[0, 0].float()
-    assert (doubled.diff(dim=0) >= 0).all() and (
-        doubled[1:-1:2] + doubled[2::2] - 32 * torch.arange(0.5, 15)[:, None]
-    ).abs().max() <= 17
+    assert (doubled[1:-1].diff(dim=0) == 8).all() and (doubled[[0, -1]].mean(dim=1) == torch.tensor([0.0, 240.0])).all()
     colour = np.random.default_rng(3).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     small = fit(colour, dataset_of(torch.arange(17).repeat(64)[: 16 * 64].reshape(16, 1, 8, 8).byte()))
     means = colour.reshape(2, 8, 4, 8, 4, 3).mean(axis=(2, 4)) @ [0.299, 0.587, 0.114] * 16 / 255

@@ -136,7 +136,9 @@ def arrays_of_npz(path: Path, forms: Mapping[str, tuple[str, tuple[int, ...]]]) 
                 raw = io.BytesIO(archive.read(member))
                 found[name] = np.lib.format.read_array(raw, allow_pickle=False, max_header_size=HEADER_LIMIT)
     except KeyError as problem:
-        raise DataError(f"{path} lacks {', '.join(set(forms) - set(found))}. Put the official file there") from problem
+        raise DataError(
+            f"{path} lacks {', '.join(name for name in forms if name not in found)}. Put the official file there"
+        ) from problem
     except FAILURES as problem:
         raise DataError(f"{path} cannot be read: {problem}. Put a sound copy in its place") from problem
     for name, (dtype, shape) in forms.items():

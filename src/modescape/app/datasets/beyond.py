@@ -36,6 +36,8 @@ def no_such(what: str, name: str, known: Iterable[str]) -> SettingsError:
     names = tuple(known)
     if not names:
         return SettingsError(f"there is no {what} '{name}', nor any other for such data; choose another dataset")
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    guess = f"; did you mean '{near[0]}'?" if near else "."
+    # What all names begin with would make any two alike.
+    last = {known.rpartition("/")[2]: known for known in names}
+    near = difflib.get_close_matches(name.rpartition("/")[2].lower(), last, n=1, cutoff=0.5)
+    guess = f"; did you mean '{last[near[0]]}'?" if near else "."
     return SettingsError(f"there is no {what} '{name}'{guess} Choose one of {', '.join(names)}")

@@ -27,7 +27,7 @@ def fit(images: np.ndarray, dataset: Dataset) -> Tensor:
     levels = images if high == 255 else images.astype(np.float64) * (high / 255)
     if not example.is_floating_point():
         levels = np.rint(levels)
-    return torch.from_numpy(np.ascontiguousarray(levels.transpose(0, 3, 1, 2))).to(example.dtype)
+    return torch.from_numpy(levels.transpose(0, 3, 1, 2).copy()).to(example.dtype)
 
 
 def _sized(images: np.ndarray, height: int, width: int) -> np.ndarray:

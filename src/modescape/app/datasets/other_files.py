@@ -64,8 +64,12 @@ TINY_SIZES = (10_000, 9_722_307)
 
 def _svhn(path: Path) -> np.ndarray:
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
-    return np.asarray(loadmat(path, variable_names=["X"])["X"]).transpose(3, 0, 1, 2)
+    try:
+        return np.asarray(loadmat(path, variable_names=["X"])["X"]).transpose(3, 0, 1, 2)
+    except MatReadError as problem:
+        raise ValueError(problem) from problem
 
 
 def _mosaic(path: Path) -> np.ndarray:

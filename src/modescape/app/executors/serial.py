@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, final
 
 from modescape.app.executors.abstract import Blocked, Damage, Done, Executor, FailedTask, Happening, Progressed, Skipped
+from modescape.app.executors.clock import core_seconds
 from modescape.app.executors.store import RunResults
 from modescape.core.engine.events import Advanced, Failed
 from modescape.errors import MemberFailed
@@ -73,7 +74,7 @@ def _blocked_by(task: Task, results: RunResults) -> Mapping[str, Any] | None:
 
 def _together(group: Sequence[Task], context: Context, results: RunResults) -> Iterator[Happening]:
     """Perform tasks of one function and commit each result as it comes."""
-    before = time.monotonic()
+    before, worked = time.monotonic(), core_seconds(context.device)
     events = group[0].function(context, [_job(task, results) for task in group])
     try:
         for event in events:
@@ -83,15 +84,14 @@ def _together(group: Sequence[Task], context: Context, results: RunResults) -> I
             elif isinstance(event, Failed):
                 yield _failed(task, event.error, results)
             else:
-                wall = time.monotonic() - before
-                own = event.result.seconds
-                size = results.write(task, event.result, wall * context.cores if own is None else own)
+                own, sofar = event.result.seconds, core_seconds(context.device)
+                size = results.write(task, event.result, max(0.0, sofar - worked) if own is None else own)
                 if task.carries:
                     results.drop_passing(task.inputs[task.carries])
                 now = time.monotonic()
                 record = {"task": task.name, "seconds": round(now - before, 3), "bytes": size}
                 results.run.journal.append("done", record | {"weight": task.weight, "unit": task.unit})
-                before = now
+                before, worked = now, sofar
                 yield Done(task)
     finally:
         # An error holds on to this frame, and so would keep its neighbours' threads at work.

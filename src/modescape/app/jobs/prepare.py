@@ -150,7 +150,7 @@ def prepare(recipe: Recipe, options: Options) -> Prepared:
         classes=classes,
         build=build,
         engine=Engine(room=Room(cores)),
-        clock=time.monotonic,
+        clock=time.monotonic if device.type == "cuda" else time.thread_time,
         references=references,
     )
     chosen = choose(context, options.engine)
