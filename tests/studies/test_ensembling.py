@@ -207,3 +207,35 @@ def test_a_method_needs_members_and_a_forecast_networks():
         MethodChoice(names=())
     with pytest.raises(ValueError, match="forecast_from must be at least 3"):
         Ensembling(forecast_from=2)
+
+
+class _Timed:
+    """Results of which every task took a second of training, and as much of drawing as is given."""
+
+    def __init__(self, results, drawing):
+        self.results, self.drawing = results, drawing
+
+    def seconds(self, task):
+        return 1.0 if task.startswith("train/") else self.drawing if task.startswith("draw/") else 0.25
+
+    def __getattr__(self, name):
+        return getattr(self.results, name)
+
+
+def test_what_drawing_costs_leaves_a_method_fewer_networks_at_the_same_budget(toy_run):
+    context, results, _ = toy_run
+    # Two pieces of training a network: 2 seconds. Drawing for 1 second makes a solution cost 1.5 networks.
+    tables = STUDY.tables(context.setup, _Timed(results, 1.0))
+    row = one(tables["costs"], method="swag", samples=2)
+    assert (row["training"], row["drawing"], row["relative"]) == (2.0, 1.0, 1.5)
+    assert one(tables["costs"], method="bootstrap", samples=1)["relative"] == 1.0
+    assert one(tables["costs"], method="late_checkpoints", samples=2)["drawing"] == 0.0
+    predicting = [one(tables["costs"], method="swag", samples=count)["prediction"] for count in (1, 2, 3)]
+    assert predicting == pytest.approx([0.25 / 15, 0.5 / 15, 0.75 / 15])
+    for verdict in tables["verdicts"].rows():
+        if verdict["cost"] == "training" and verdict["method"] in ("swag", "weight_average"):
+            assert verdict["solutions"] * 1.5 <= verdict["budget"] * 1.1
+    dear = STUDY.tables(context.setup, _Timed(results, 1000.0))["verdicts"].rows()
+    assert {row["method"] for row in dear if row["cost"] == "training"} <= {
+        "independent", "late_checkpoints", "snapshot", "bootstrap",
+    }  # fmt: skip

@@ -44,7 +44,8 @@ def judge_of(context: Context, arguments: Mapping[str, Any]) -> Judge:
     )
     references = {name: context.references[name].double().to(split.device) for name in arguments["references"]}
     weights = weights_with_bootstrap(counts).to(split.device)
-    return Judge(split.targets.to(split.device), weights, context.setup.seed, references)
+    targets = split.targets.to(split.device)
+    return Judge(targets, weights, context.setup.seed, references, arguments["split"])
 
 
 def _measure(context: Context, job: Job) -> Generator[int, None, Result]:

@@ -85,7 +85,9 @@ def _training(setup: Setup, results: Results, chosen: Chosen) -> float:
 
 
 def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
+    """The mean of what is on record: a run that was killed may have lost a time."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def _equivalents(board: Board) -> Iterator[dict[str, Any]]:

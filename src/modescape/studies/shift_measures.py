@@ -109,7 +109,7 @@ def _judge(context: Context, arguments: Mapping[str, Any], targets: Tensor) -> J
     chance = generator(context.setup.seed, "bootstrap", "shift", name)
     weights = weights_with_bootstrap(bootstrap_weights(len(targets), arguments["draws"], chance))
     known = None if name.startswith("unknown/") else targets
-    return Judge(known, weights.to(targets.device), context.setup.seed)
+    return Judge(known, weights.to(targets.device), context.setup.seed, split=arguments["split"])
 
 
 def _is_other(split: str) -> bool:

@@ -7,6 +7,7 @@ import pytest
 import slow_shifts as slow
 from PIL import Image
 from pretend import scenes
+from scipy.ndimage import gaussian_filter
 
 from modescape.app.datasets.shifts import blur, colour, digital, noise, spatter, warp, weather
 from modescape.app.datasets.shifts.catalogue import IMAGES
@@ -199,6 +200,22 @@ def test_elastic_transform_moves_three_points(images: np.ndarray) -> None:
     assert np.allclose(np.concatenate([old + draws, np.ones((3, 3, 1))], axis=-1) @ maps, old)
     still = warp.elastic_transform(images, (0, 0, 0), chance())
     assert np.allclose(still, images, atol=1e-6)
+
+
+def test_elastic_transform(images: np.ndarray) -> None:
+    image = images[:1]
+    fast, draws = warp.elastic_transform(image, (0.3, 0.03, 0.06), chance()), chance()
+    new = np.array([[26, 26], [26, 6], [6, 6]]) + draws.uniform(-0.06 * 32, 0.06 * 32, 1, 3, 2)[0]
+    back = np.linalg.solve(np.column_stack([new, np.ones(3)]), [[26, 26], [26, 6], [6, 6]])
+    fields = [gaussian_filter(draws.uniform(-1, 1, 1, 32, 32)[0].astype(float), 0.96, truncate=3) for _ in range(2)]
+    moved, expected = np.zeros_like(image[0]), np.zeros_like(image[0])
+    for row, column in np.ndindex(32, 32):
+        across, down = np.array([column, row, 1]) @ back
+        moved[row, column] = slow.bilinear(image[0], down, across, slow.mirror_once)
+    for at in np.ndindex(32, 32):
+        places = [place + 0.3 * 32 * field[at] for place, field in zip(at, fields, strict=True)]
+        expected[at] = slow.bilinear(moved, *places, slow.mirror_twice)
+    assert np.abs(fast[0] - expected).max() < 1e-4
 
 
 def test_noise_has_its_mean_and_spread() -> None:

@@ -33,6 +33,11 @@ def distances(dataset: Dataset, family: str) -> list[float]:
     return [float((changed(dataset, family, severity) - clean).square().mean()) for severity in range(1, 6)]
 
 
+def grows(far: list[float]) -> bool:
+    """Within what chance does: motion blur at severities 3 and 4 is all but the same."""
+    return all(further > 0.97 * near for near, further in itertools.pairwise(far))
+
+
 @pytest.fixture(scope="module")
 def colour() -> Dataset:
     return dataset_of(scenes(60, 32, 32, 3))
@@ -43,8 +48,7 @@ def test_stronger_is_further_away(colour: Dataset, family: str) -> None:
     far = distances(colour, family)
     assert min(far) > 0
     if family not in NOT_MONOTONE:
-        # Motion blur at severities 3 and 4 is all but the same; sixty images cannot tell them.
-        assert all(further > 0.97 * near for near, further in itertools.pairwise(far))
+        assert grows(far)
     assert max(far) < 6000
 
 
@@ -53,7 +57,7 @@ def test_stronger_is_further_away(colour: Dataset, family: str) -> None:
 @pytest.mark.parametrize("family", IMAGES)
 def test_stronger_is_further_away_on_cifar10(family: str) -> None:
     far = distances(loading.load("cifar10", data_dir=real_data()), family)
-    assert (far == sorted(far)) == (family not in NOT_MONOTONE)
+    assert grows(far) == (family not in NOT_MONOTONE)
 
 
 @pytest.mark.parametrize("family", SIGNALS)
@@ -107,6 +111,8 @@ def test_digits_keep_their_seventeen_levels() -> None:
         assert inputs.dtype == torch.uint8 and inputs.max() <= 16
         difference = inputs.double() - digits.splits["test"].inputs
         assert 0.3 < difference.square().mean() < 60, family
+    blurred = changed(digits, "gaussian_blur", 3).double()
+    assert abs(float((blurred - digits.splits["test"].inputs).mean())) < 0.1
 
 
 def test_grey_through_colour_is_grey_of_the_same_formula() -> None:

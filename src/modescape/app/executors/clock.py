@@ -5,8 +5,10 @@ import time
 import psutil
 import torch
 
+CPU = torch.device("cpu")
 
-def core_seconds(device: torch.device) -> float:
+
+def core_seconds(device: torch.device = CPU) -> float:
     """Seconds that all cores together have worked for this process and its workers; on a GPU those that passed."""
     if device.type == "cuda":
         return time.monotonic()

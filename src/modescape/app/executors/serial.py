@@ -3,8 +3,9 @@
 This is the definition of what performing means. How many networks run at once is the engine's business, inside.
 """
 
+import math
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, final
 
@@ -18,7 +19,10 @@ from modescape.studies.abstract import Context, Job, Result, Task
 
 @final
 class SerialExecutor(Executor):
-    """Performs tasks in this process."""
+    """Performs tasks in this process; ``worked`` is its clock of core-seconds."""
+
+    def __init__(self, worked: Callable[[], float] = core_seconds) -> None:
+        self.worked = worked
 
     def perform(self, tasks: Sequence[Task], context: Context, results: RunResults) -> Iterator[Happening]:
         """Perform what is missing, groups of ready tasks of one function at a time."""
@@ -35,7 +39,7 @@ class SerialExecutor(Executor):
             names = {task.name for task in waiting}
             ready = [task for task in waiting if names.isdisjoint(task.inputs.values())]
             group = [task for task in ready if task.function is ready[0].function]
-            yield from _together(group, context, results)
+            yield from _together(group, context, results, self.worked)
             waiting = [task for task in waiting if task not in group]
         # A kill right after a commit, or a link made again in the middle of a chain, leaves files that nothing needs.
         for task in tasks:
@@ -72,9 +76,11 @@ def _blocked_by(task: Task, results: RunResults) -> Mapping[str, Any] | None:
     return next((results.failures[s] for s in task.inputs.values() if s in results.failures), None)
 
 
-def _together(group: Sequence[Task], context: Context, results: RunResults) -> Iterator[Happening]:
+def _together(
+    group: Sequence[Task], context: Context, results: RunResults, clock: Callable[[], float]
+) -> Iterator[Happening]:
     """Perform tasks of one function and commit each result as it comes."""
-    before, worked = time.monotonic(), core_seconds(context.device)
+    before, worked = time.monotonic(), clock()
     events = group[0].function(context, [_job(task, results) for task in group])
     try:
         for event in events:
@@ -84,12 +90,14 @@ def _together(group: Sequence[Task], context: Context, results: RunResults) -> I
             elif isinstance(event, Failed):
                 yield _failed(task, event.error, results)
             else:
-                own, sofar = event.result.seconds, core_seconds(context.device)
-                size = results.write(task, event.result, max(0.0, sofar - worked) if own is None else own)
+                own, sofar = event.result.seconds, clock()
+                spent = max(0.0, sofar - worked) if own is None else own
+                size = results.write(task, event.result)
                 if task.carries:
                     results.drop_passing(task.inputs[task.carries])
                 now = time.monotonic()
                 record = {"task": task.name, "seconds": round(now - before, 3), "bytes": size}
+                record |= {} if math.isnan(spent) else {"core_seconds": round(spent, 4)}
                 results.run.journal.append("done", record | {"weight": task.weight, "unit": task.unit})
                 before, worked = now, sofar
                 yield Done(task)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from modescape.app.runs.manifest import Damaged, read_manifest
@@ -33,15 +34,14 @@ class RunResults(Results):
             self.failures[task.name] = failure
         return True, None
 
-    def write(self, task: Task, result: Result, seconds: float = math.nan) -> int:
-        """Commit a task's result and the core-seconds that it took."""
+    def write(self, task: Task, result: Result) -> int:
+        """Commit a task's result."""
         record = {
             "task": task.name,
             "key": self.keys[task.name],
             "function": f"{task.function.__module__}:{task.function.__qualname__}",
             "arguments": task.arguments,
             "inputs": {source: self.keys[source] for source in task.inputs.values()},
-            "core_seconds": None if math.isnan(seconds) else round(seconds, 4),
             **self.origin,
         }
         return write_result(self.run.layout.result(task.name), result, record)
@@ -72,7 +72,11 @@ class RunResults(Results):
         return self.failures.get(task)
 
     def seconds(self, task: str) -> float:
-        """Core-seconds that the task took when it was performed; NaN if that is not on record."""
-        manifest = read_manifest(self.run.layout.result(task))
-        found = manifest.record.get("core_seconds") if manifest else None
-        return math.nan if found is None else float(found)
+        """Core-seconds that the task took when it was last performed, by the journal; NaN if that is not on record."""
+        return self._seconds.get(task, math.nan)
+
+    @cached_property
+    def _seconds(self) -> dict[str, float]:
+        # In the journal, not beside the result: made again, a result has the same bytes.
+        done = self.run.journal.events("done")
+        return {event["task"]: event["core_seconds"] for event in done if "core_seconds" in event}

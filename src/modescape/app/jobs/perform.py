@@ -4,10 +4,12 @@ import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from modescape.app.executors.abstract import Blocked, FailedTask, Happening
+from modescape.app.executors.clock import core_seconds
 from modescape.app.executors.serial import SerialExecutor
 from modescape.app.executors.store import RunResults
 from modescape.app.jobs.prepare import Prepared, machine, versions
@@ -48,7 +50,9 @@ def perform(
         results = RunResults(run, tasks, keys, origin)
         _check_space(prepared, tasks, root)
         run.journal.append("started", {"studies": list(studies), "engine": prepared.chosen.sentence, **versions()})
-        for happening in SerialExecutor().perform(tasks, prepared.context, results):
+        for happening in SerialExecutor(partial(core_seconds, prepared.context.device)).perform(
+            tasks, prepared.context, results
+        ):
             listen(happening)
             if isinstance(happening, FailedTask | Blocked):
                 outcome.failures.setdefault(str(happening.facts["reason"]), happening.task.name)

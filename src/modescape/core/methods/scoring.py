@@ -14,6 +14,7 @@ from torch import Tensor
 
 from modescape.core.methods.summary import Pooled
 from modescape.core.scores.calibration import calibration_error
+from modescape.core.scores.checks import check_predictions
 from modescape.core.scores.decomposition import (
     disagreement_error_ratio,
     entropies,
@@ -45,13 +46,14 @@ class Judge:
     """What ensembles are scored against: the targets and references of a split, and the weights of its examples.
 
     Without ``targets`` (of unknown inputs there are none) only scores that need none are told. ``root`` is the root of
-    all chance: the halves of calibration are the same for every ensemble.
+    all chance: the halves of calibration are the same for every ensemble. ``split`` is its name in messages.
     """
 
     targets: Int[Tensor, " example"] | None
     weights: Float[Tensor, "draw example"]
     root: int
     references: Mapping[str, Float[Tensor, "example class"]] = field(default_factory=dict)
+    split: str = "test"
 
     def score(self, ensembles: Iterable[Pooled]) -> "Scored":
         """All scores of several ensembles that are subsets of the same solutions, and their means."""
@@ -71,7 +73,10 @@ class Judge:
         return Scored(draws, each)
 
     def per_example(self, ensemble: Pooled) -> dict[str, Float[Tensor, " example"]]:
-        """Scores that are means over examples, by name: their values for each example."""
+        """Scores that are means over examples, by name: their values for each example.
+
+        Raises ``ValueError`` that names split and rows for targets and probabilities that cannot be.
+        """
         found = {} if self.targets is None else self._of_targets(ensemble, self.targets)
         members = ensemble.members
         total, aleatoric, epistemic = entropies(ensemble.log_probabilities, ensemble.member_entropy)
@@ -85,6 +90,7 @@ class Judge:
 
     def _of_targets(self, ensemble: Pooled, targets: Tensor) -> dict[str, Tensor]:
         log_p = ensemble.log_probabilities
+        check_predictions(log_p, targets, self.split)
         halves = generator(self.root, "calibration", "halves")
         found = {
             "accuracy": (ensemble.classes == targets).double(),

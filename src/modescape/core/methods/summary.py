@@ -61,6 +61,14 @@ class Summary:
         return {name: getattr(self, name).float() for name in floats} | {"votes": self.votes.to(torch.int16)}
 
 
+def summarise(logits: Float[Tensor, "member example class"]) -> Summary:
+    """The summary of members whose logits are at hand. Raises ``ValueError`` for logits that are not finite."""
+    reduction, (members, examples, classes) = Summarise(), logits.shape
+    partial = reduction.start(Block((0,) * members, examples, classes, logits.device))
+    reduction.add(partial, Chunk(0, logits, torch.zeros(examples, dtype=torch.int64, device=logits.device)))
+    return partial
+
+
 def summary_of(count: int, tensors: Mapping[str, Tensor]) -> Summary:
     """A summary from its named tensors."""
     floats = {name: tensors[name].double() for name in ("log_total", "log_probabilities", "entropy", "energy")}
