@@ -8,7 +8,7 @@ from torch import Tensor
 
 from modescape.studies.methods import BOOTSTRAP, INDEPENDENT, LATE
 from modescape.studies.score_board import Board, Ensemble, Estimate, estimate
-from modescape.studies.words import Row, interval, percent, signed_points, small
+from modescape.studies.words import UNTRAINED, Row, interval, percent, signed_points, small
 from modescape.tables import title_of
 
 Rows = Sequence[Mapping[str, Any]]
@@ -17,9 +17,9 @@ FEW = 5
 """Members of the ensembles whose Jensen-Shannon divergences the paper compares."""
 
 
-def answers(board: Board, verdicts: Rows, equivalents: Rows, forecast: Rows) -> list[dict[str, Any]]:
+def answers(board: Board, verdicts: Rows, equivalents: Rows, forecast: Rows, classes: int) -> list[dict[str, Any]]:
     """The rows of the table ``answers``."""
-    return [
+    found = [
         *_verdicts(verdicts),
         *_gains(board),
         *_around_one(board),
@@ -29,6 +29,14 @@ def answers(board: Board, verdicts: Rows, equivalents: Rows, forecast: Rows) -> 
         *_foretold(forecast),
         *_diversity(board),
     ]
+    return warned(found, board, classes)
+
+
+def warned(rows: list[dict[str, Any]], board: Board, classes: int) -> list[dict[str, Any]]:
+    """The rows, the first of which warns where networks predict no better than chance."""
+    if estimate(board.of(Ensemble(INDEPENDENT, 1, 1), "accuracy")).low <= 1 / classes:
+        rows[0]["sentence"] += UNTRAINED
+    return rows
 
 
 def called(method: str, solutions: int, samples: int) -> str:

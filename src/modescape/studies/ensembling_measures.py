@@ -126,4 +126,4 @@ def _listed(context: Context, job: Job) -> Result:
     if INDEPENDENT not in [method["name"] for method in measured]:
         raise MemberFailed("no independent network came to the end, and everything is compared with them", step=0)
     foretold = FORECAST_TASK in job.inputs
-    return Result({}, {"methods": measured, "forecast": foretold, "steps": context.steps})
+    return Result({}, {"methods": measured, "forecast": foretold, "steps": context.steps, "classes": context.classes})

@@ -39,7 +39,7 @@ def tables_of(setup: Setup, results: Results, slack: float, split: str) -> Mappi
     judged = list(verdicts(board, relative, slack))
     foretold = list(_forecast(results.read(FORECAST_TASK) if listed.facts["forecast"] else None, board))
     equivalents = list(_equivalents(board))
-    told = answers(board, judged, equivalents, foretold)
+    told = answers(board, judged, equivalents, foretold, listed.facts["classes"])
     return {
         "answers": from_rows(ANSWERS, told),
         "members": members_table(setup, results, listed.facts["steps"]),

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from modescape.studies.ensembling_answers import answer_row, called
+from modescape.studies.ensembling_answers import answer_row, called, warned
 from modescape.studies.methods import BOOTSTRAP, INDEPENDENT
 from modescape.studies.score_board import Board, Ensemble, estimate
 from modescape.studies.shift_measures import CLEAN, FEW
@@ -16,7 +16,7 @@ from modescape.tables import title_of
 Boards = Mapping[str, Board]
 
 
-def answers(boards: Boards, by_severity: Mapping[int, Board], detection: Boards) -> list[dict[str, Any]]:
+def answers(boards: Boards, by_severity: Mapping[int, Board], detection: Boards, classes: int) -> list[dict[str, Any]]:
     """The rows of the table ``answers``."""
     found = [
         *_verdict(by_severity),
@@ -26,7 +26,7 @@ def answers(boards: Boards, by_severity: Mapping[int, Board], detection: Boards)
         *_unknown(boards),
         *_detection(detection),
     ]
-    return found or [_nothing(boards)]
+    return warned(found or [_nothing(boards)], boards[CLEAN], classes)
 
 
 def _nothing(boards: Boards) -> dict[str, Any]:

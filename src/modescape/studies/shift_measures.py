@@ -178,4 +178,6 @@ def _listed(context: Context, job: Job) -> Result:
     splits = {name: told for name, told in job.arguments["splits"].items() if split_task(name) in job.inputs}
     if CLEAN not in splits:
         raise MemberFailed("the test split could not be measured", step=0)
-    return Result({}, {"splits": splits, "methods": job.arguments["methods"], "steps": context.steps})
+    return Result(
+        {}, {"splits": splits, "methods": job.arguments["methods"], "steps": context.steps, "classes": context.classes}
+    )

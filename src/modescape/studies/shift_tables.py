@@ -30,7 +30,7 @@ def tables_of(setup: Setup, results: Results) -> Mapping[str, Table]:
     by_severity = severities(boards)
     order = list(boards[CLEAN].draws)
     return {
-        "answers": from_rows(ANSWERS, answers(boards, by_severity, detection)),
+        "answers": from_rows(ANSWERS, answers(boards, by_severity, detection, listed.facts["classes"])),
         "members": members_table(setup, results, listed.facts["steps"]),
         "shifts": from_rows(
             SHIFTS, [{"split": name, "examples": told[0], "source": told[1]} for name, told in splits.items()]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from modescape.studies.words import Row, interval, number, over, percent, small, spanned
+from modescape.studies.words import UNTRAINED, Row, interval, number, over, percent, small, spanned
 
 
 def _ratio(rows: Mapping[str, Row], split: str) -> str:
@@ -140,5 +140,5 @@ def with_sentences(rows: Sequence[Row], split: str, chance: float) -> list[dict[
     by_name = {row["quantity"]: row for row in rows}
     told = [{**row, "sentence": _SENTENCES[row["quantity"]](by_name, split)} for row in rows]
     if by_name["accuracy_member"]["low"] <= chance:
-        told[0]["sentence"] += " But these networks predict no better than chance: of trained ones this says nothing."
+        told[0]["sentence"] += UNTRAINED
     return told

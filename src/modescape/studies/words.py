@@ -51,3 +51,7 @@ def points(fraction: float) -> str:
 def signed_points(fraction: float) -> str:
     """A difference of fractions in percentage points, with its sign."""
     return f"{100 * fraction:+.2f} points"
+
+
+UNTRAINED = " But these networks predict no better than chance: of trained ones this says nothing."
+"""What is added to an answer where it would mislead."""
