@@ -85,7 +85,12 @@ def disk_needed(prepared: Prepared, tasks: Sequence[Task]) -> int:
     predictions = checkpoints * largest * prepared.context.classes * 4
     # A class for each example of a drawn member, or the probabilities of fewer examples.
     drawn = 4 * examples_drawn(prepared, tasks)
-    return checkpoints * weights + 6 * weights * prepared.recipe.training.members + predictions + drawn + 2**24
+    # Members of ensembles are kept, and at most as many summaries of ten bytes a class.
+    members = sum(task.weight for task in tasks if task.unit == "draws") * weights
+    methods = [task for task in tasks if task.phase == "predict" and task.unit == "members"]
+    summaries = 10 * prepared.context.classes * examples_drawn(prepared, methods)
+    kept = checkpoints * weights + 6 * weights * prepared.recipe.training.members + predictions
+    return kept + drawn + members + summaries + 2**24
 
 
 def examples_drawn(prepared: Prepared, tasks: Sequence[Task]) -> int:
