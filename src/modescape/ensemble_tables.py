@@ -14,8 +14,8 @@ SCORES = Schema(
     (
         Column("split", "text", "test, shift/FAMILY/SEVERITY, natural/NAME or unknown/NAME"),
         *_ENSEMBLE,
-        Column("score", "text", "which score; conventions are in docs/scores.md"),
-        Column("value", "float", "its mean over subsets of so many solutions; NaN where a ratio has no denominator"),
+        Column("score", "text", "which score; conventions are in docs/ensembles.md"),
+        Column("value", "float", "its mean over subsets of so many solutions"),
         Column("low", "float", "lower end of its 95% bootstrap interval over examples"),
         Column("high", "float", "upper end of that interval"),
         Column("least", "float", "smallest value over the subsets"),
@@ -29,7 +29,7 @@ EQUIVALENTS = Schema(
     "how many independent networks reach the calibrated negative log-likelihood of each ensemble",
     (
         *_ENSEMBLE,
-        Column("calibrated_nll", "float", "its calibrated negative log-likelihood on the test split", "nats"),
+        Column("calibrated_nll", "float", "its calibrated negative log-likelihood", "nats"),
         Column("equivalent", "float", "as many independent networks; 1: at most one; infinite: more than were trained"),
         Column("low", "float", "lower end of its 95% bootstrap interval over examples"),
         Column("high", "float", "upper end of that interval"),
@@ -63,7 +63,8 @@ COSTS = Schema(
         Column("training", "float", "core-seconds to train one of its networks", "s"),
         Column("drawing", "float", "core-seconds to fit and draw its members around one solution", "s"),
         Column("relative", "float", "cost of one solution in networks: 1, and drawing over the training of one"),
-        Column("prediction", "float", "core-seconds to predict the test split with its members of one solution", "s"),
+        Column("prediction", "float", "core-seconds to predict the split with its members of one solution", "s"),
+        Column("networks", "int", "networks of the method that came to the end"),
         Column("parameters", "int", "numbers that are stored for one solution"),
     ),
 )

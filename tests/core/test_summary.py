@@ -7,7 +7,7 @@ import pytest
 import torch
 from references import slow
 
-from modescape.core.methods.summary import Summarise, pooled, summary_of
+from modescape.core.methods.summary import NotFinite, Summarise, pooled, summarise, summary_of
 from modescape.core.predictions import Predictions, ensemble_probabilities
 from modescape.core.reductions import Block, Chunk
 
@@ -98,11 +98,21 @@ def test_chosen_examples_and_float32():
     assert torch.equal(again.votes, whole.votes)
 
 
+def test_confident_predictions_stay_apart_in_float32():
+    sure = torch.tensor([[[16.0, 0.0]], [[17.0, 0.0]]]).expand(2, EXAMPLES, 2)
+    for part in sure:
+        members = summarise(part[None].repeat(10, 1, 1).contiguous())
+        again = summary_of(10, members.tensors())
+        spare = [-torch.expm1(pooled([one]).log_probabilities.amax(dim=1)) for one in (members, again)]
+        torch.testing.assert_close(spare[0], spare[1], rtol=1e-5, atol=0)
+
+
 def test_logits_that_are_not_finite_are_told_with_their_place():
     logits = logits_of(3)
     logits[1, 5, 2] = torch.nan
-    with pytest.raises(ValueError, match="member 1 gives logits that are not finite at example 5"):
+    with pytest.raises(NotFinite, match="first on example 5") as caught:
         summarised(logits)
+    assert caught.value.example == 5
 
 
 def test_an_ensemble_of_nothing_is_refused():

@@ -1,7 +1,5 @@
 """The obvious executor: every task by itself, in the order given, results in a dictionary."""
 
-import math
-
 from modescape.core.engine.events import Failed, Finished
 from modescape.errors import MemberFailed
 from modescape.studies.abstract import Job, Results
@@ -18,8 +16,8 @@ class InMemory(Results):
         return self.failures.get(task)
 
     def seconds(self, task):
-        """Nothing is timed here."""
-        return math.nan
+        """As if every training took as long, and drawing no time."""
+        return 0.0 if task.startswith("draw/") else 1.0
 
 
 def perform(tasks, context):

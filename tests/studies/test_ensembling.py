@@ -7,14 +7,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from references import slow, toy
+from references import redrawn, slow, toy
 from references.in_memory import perform
 from sklearn.metrics import brier_score_loss, log_loss
 
+from modescape.core.engine.events import Finished
+from modescape.core.methods.scoring import Judge
+from modescape.core.methods.summary import pooled
+from modescape.core.scores.size_curve import forecast
+from modescape.core.training.plan import initial_state
+from modescape.core.training.settings import Schedule
+from modescape.core.training.work import Leg, Trainings
 from modescape.core.weights import load_into
 from modescape.studies.ensembling import Ensembling
 from modescape.studies.members import unpack
+from modescape.studies.predicting import summaries_in
 from modescape.studies.setup import MethodChoice
+from modescape.studies.variants import Variant
 from modescape.tables import ENSEMBLING
 
 pytestmark = pytest.mark.study
@@ -181,9 +190,7 @@ def test_with_batch_norm_every_member_gets_statistics_of_its_own():
     context = replace(context, setup=replace(context.setup, subspaces=still))
     results = perform(STUDY.tasks(context.setup, toy.sizes_of(context)), context)
     files = results.read("predict/method/swag/test").files
-    torch.testing.assert_close(
-        files["origin_0_first_1"]["log_total"] + math.log(2), files["origin_0_first_2"]["log_total"]
-    )
+    torch.testing.assert_close(files["origin_0_first_1"]["log_mean"], files["origin_0_first_2"]["log_mean"])
 
 
 @pytest.mark.parametrize(
@@ -205,7 +212,7 @@ def test_a_method_needs_members_and_a_forecast_networks():
         MethodChoice(samples=0)
     with pytest.raises(ValueError, match="names is empty"):
         MethodChoice(names=())
-    with pytest.raises(ValueError, match="forecast_from must be at least 3"):
+    with pytest.raises(ValueError, match="forecast_from must be 4 to 10"):
         Ensembling(forecast_from=2)
 
 
@@ -239,3 +246,67 @@ def test_what_drawing_costs_leaves_a_method_fewer_networks_at_the_same_budget(to
     assert {row["method"] for row in dear if row["cost"] == "training"} <= {
         "independent", "late_checkpoints", "snapshot", "bootstrap",
     }  # fmt: skip
+
+
+def test_variants_change_what_they_say_and_nothing_else(toy_run):
+    context, results, _ = toy_run
+    ordinary = context.plan
+    cyclical = Variant("snapshot", cycle=2).plan(ordinary)
+    assert cyclical.training.schedule == Schedule(kind="cyclical", every=2)
+    assert replace(cyclical.training, schedule=ordinary.training.schedule) == ordinary.training
+    assert not cyclical.bootstrap and cyclical.root == ordinary.root
+    resampled = Variant("bootstrap", bootstrap=True).plan(ordinary)
+    assert resampled.bootstrap and resampled.training == ordinary.training
+    for prefix, plan in (("snapshot/", cyclical), ("bootstrap/", resampled)):
+        (done,) = [
+            e
+            for e in context.engine.run(Trainings(plan, [Leg(1, initial_state(plan, 1), 6)]))
+            if isinstance(e, Finished)
+        ]
+        expected = done.result.end.weights.params["1.weight"]
+        assert torch.equal(last_checkpoint(results, prefix, 1).params["1.weight"], expected)
+        assert not torch.equal(last_checkpoint(results, "", 1).params["1.weight"], expected)
+
+
+def test_with_batch_norm_independent_networks_are_predicted_with_fresh_statistics():
+    context = context_with(names=("independent",), normalised=True)
+    results = perform(STUDY.tasks(context.setup, toy.sizes_of(context)), context)
+    found = results.read("predict/method/independent/test").files["origin_2_first_1"]["log_mean"]
+    own = last_checkpoint(results, "", 2)
+    fresh, stale = (
+        torch.tensor(redrawn.logits(context, own, "test", stale=s)).log_softmax(dim=1) for s in (False, True)
+    )
+    torch.testing.assert_close(found.double(), fresh, rtol=0, atol=2e-5)
+    assert (found - stale).abs().max() > 1e-3
+
+
+def test_the_forecast_is_made_from_the_first_networks_and_its_interval_from_those_without_each(toy_run):
+    context, results, tables = toy_run
+    summaries = summaries_in(results.read("predict/method/independent/test"), torch.device("cpu"))
+    targets = context.splits["test"].targets
+    judge = Judge(targets, torch.ones(1, len(targets), dtype=torch.float64), context.setup.seed)
+
+    def loss(origins):
+        return float(judge.score([pooled([summaries[o][1] for o in origins])]).draws["calibrated_nll"][0])
+
+    def curve(origins):
+        sizes = range(1, len(origins) + 1)
+        return [np.mean([loss(subset) for subset in itertools.combinations(origins, size)]) for size in sizes]
+
+    at = torch.arange(1, 7).double()
+    whole = forecast(at[:4], torch.tensor([curve(range(4))]), at)[0]
+    without = torch.cat(
+        [forecast(at[:3], torch.tensor([curve([o for o in range(4) if o != left])]), at) for left in range(4)]
+    )
+    draws = results.read("measure/forecast").files["curves"]["draws"][:, 0]
+    over_examples = forecast(at[:4], draws.T[1:], at).var(dim=0)
+    over_networks = 3 / 4 * (without - without.mean(dim=0)).square().sum(dim=0)
+    for size in range(1, 7):
+        row = one(tables["forecast"], score="calibrated_nll", solutions=size)
+        assert row["value"] == pytest.approx(float(whole[size - 1]), abs=1e-9)
+        half = 1.96 * math.sqrt(float(over_examples[size - 1] + over_networks[size - 1]))
+        assert row["high"] - row["value"] == pytest.approx(half, rel=1e-6)
+        assert row["gain"] == pytest.approx(row["value"] - curve(range(4))[-1], abs=1e-9)
+        measured = score(tables, "independent", size, 1, "calibrated_nll")["value"] if size <= MEMBERS else math.nan
+        assert row["measured"] == pytest.approx(measured, nan_ok=True)
+        assert row["gain_measured"] == pytest.approx(measured - curve(range(4))[-1], nan_ok=True)

@@ -184,7 +184,7 @@ def test_another_digest_is_another_task():
     ("settings", "message"),
     [
         ({"severities": (0, 1)}, "severities must be among 1, 2, 3, 4, 5"),
-        ({"examples": 0}, "examples must be at least 1"),
+        ({"examples": 1}, "examples must be at least 2"),
         ({"solutions": ()}, "numbers of networks"),
         ({"draws": 3}, "at least 100"),
     ],

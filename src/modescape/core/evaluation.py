@@ -235,7 +235,9 @@ def _refreshed(
             rows[name].append(plain.get_buffer(name).clone())
         if done := progress.after(len(statistics)):
             yield done
-    fresh = {name: torch.stack(found) for name, found in rows.items()}
+    # Where the other weights lie: a lean network folds the statistics into them.
+    home = next(iter(weights.params.values())).device
+    fresh = {name: torch.stack(found).to(home) for name, found in rows.items()}
     fresh = {name: tensor.expand(len(weights), *tensor.shape[1:]) for name, tensor in fresh.items()}
     return Weights(weights.params, {**weights.buffers, **fresh}, weights.origin)
 

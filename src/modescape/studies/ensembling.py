@@ -40,7 +40,8 @@ class Ensembling(Study):
     def __post_init__(self) -> None:
         require(self.subsets >= 1, f"subsets must be at least 1, got {self.subsets}")
         require(self.draws >= 100, f"draws must be at least 100 for an interval, got {self.draws}")
-        require(self.forecast_from >= 3, f"forecast_from must be at least 3 networks, got {self.forecast_from}")
+        # All subsets of so many are scored, and the jackknife's curves need three sizes as well.
+        require(4 <= self.forecast_from <= 10, f"forecast_from must be 4 to 10 networks, got {self.forecast_from}")
         require(0 <= self.slack < 1, f"slack must lie in [0, 1), got {self.slack}")
 
     def tasks(self, setup: Setup, sizes: Sizes) -> Sequence[Task]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from modescape.studies.methods import BOOTSTRAP, INDEPENDENT, LATE
+from modescape.studies.methods import BOOTSTRAP, CYCLES, INDEPENDENT, LATE
 from modescape.studies.score_board import Board, Ensemble, Estimate, estimate
 from modescape.studies.words import UNTRAINED, Row, interval, percent, signed_points, small
 from modescape.tables import title_of
@@ -108,7 +108,8 @@ def _gains(board: Board) -> Iterator[dict[str, Any]]:
 
 
 def _sampled(board: Board) -> list[str]:
-    return [name for name in board.methods if name not in (INDEPENDENT, BOOTSTRAP)]
+    """Methods whose members lie around the solutions of independent networks."""
+    return [name for name in board.methods if name not in (INDEPENDENT, BOOTSTRAP, CYCLES)]
 
 
 def _best_gain(board: Board, solutions: int) -> tuple[Ensemble, Estimate] | None:
@@ -147,8 +148,9 @@ def _equivalent(board: Board, rows: Rows) -> Iterator[dict[str, Any]]:
     best = min(ones, key=lambda row: float(row["calibrated_nll"]))
     worth = "more than all that were trained" if math.isinf(best["equivalent"]) else f"{best['equivalent']:.1f}"
     sentence = (
-        f"Around one network, the best is {called(best['method'], 1, best['samples'])}: worth {worth} "
-        f"independent networks by calibrated likelihood{interval(best, lambda value: f'{value:.1f}')}."
+        f"Around one network, the best of these methods by these very examples is "
+        f"{called(best['method'], 1, best['samples'])}: worth {worth} independent networks by calibrated likelihood"
+        f"{interval(best, lambda value: f'{value:.1f}')}."
     )
     yield answer_row("equivalent_of_one", Estimate(best["equivalent"], best["low"], best["high"]), sentence)
 
@@ -170,6 +172,8 @@ def _divergences(board: Board) -> Iterator[dict[str, Any]]:
     by_name = dict(found)
     if INDEPENDENT in by_name and LATE in by_name:
         ratio = estimate(by_name[INDEPENDENT] / by_name[LATE])
+        if not math.isfinite(ratio.value):
+            return
         yield answer_row(
             "jensen_shannon_ratio",
             ratio,
@@ -179,7 +183,8 @@ def _divergences(board: Board) -> Iterator[dict[str, Any]]:
 
 
 def _bagging(board: Board) -> Iterator[dict[str, Any]]:
-    size = max((one.solutions for one in board.ensembles(BOOTSTRAP)), default=0)
+    most = [max((one.solutions for one in board.ensembles(name)), default=0) for name in (BOOTSTRAP, INDEPENDENT)]
+    size = min(most)
     if size < 1:
         return
     apart = _apart(board, Ensemble(BOOTSTRAP, size, 1), Ensemble(INDEPENDENT, size, 1), "calibrated_nll")
@@ -218,6 +223,8 @@ def _diversity(board: Board) -> Iterator[dict[str, Any]]:
         return
     ratio = estimate(board.of(one, "disagreement_error_ratio"))
     rate = estimate(board.of(one, "improvement_rate"))
+    if not math.isfinite(ratio.value) or not math.isfinite(rate.value):
+        return
     yield answer_row(
         "disagreement_error_ratio",
         ratio,

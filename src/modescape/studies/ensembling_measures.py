@@ -50,7 +50,7 @@ def judge_of(context: Context, arguments: Mapping[str, Any]) -> Judge:
 
 def _measure(context: Context, job: Job) -> Generator[int, None, Result]:
     judge = judge_of(context, job.arguments)
-    summaries = summaries_in(job.inputs["predictions"]())
+    summaries = summaries_in(job.inputs["predictions"](), context.device)
     origins = list(summaries)
     files: dict[str, dict[str, Tensor]] = {}
     names: list[str] = []
@@ -96,7 +96,7 @@ def measure_forecast(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Re
 
 def _forecast(context: Context, job: Job) -> Generator[int, None, Result]:
     judge, fitted = judge_of(context, job.arguments), job.arguments["fitted"]
-    summaries = summaries_in(job.inputs["predictions"]())
+    summaries = summaries_in(job.inputs["predictions"](), context.device)
     first = list(summaries)[:fitted]
     if len(first) < fitted:
         raise MemberFailed(f"{len(first)} networks came to the end, the forecast takes {fitted}", step=0)

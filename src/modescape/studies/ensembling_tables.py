@@ -63,8 +63,8 @@ def _costs(
         drawing = _mean([results.seconds(draw_name(chosen.name, o)) for o in facts["origins"]])
     predicting = results.seconds(predict_name(chosen.name, split)) / (len(facts["origins"]) * chosen.samples)
     # A network of another variant takes as many steps and counts as one: differences of seconds are the machine's.
-    share = drawing / ordinary
-    relative = 1.0 + (share if math.isfinite(share) else 0.0)
+    # Where drawing was not timed the cost is unknown, and no budget is known to allow it.
+    relative = 1.0 + (drawing / ordinary if drawing and ordinary else 0.0 if drawing == 0.0 else math.nan)
     for count in facts["counts"]:
         yield {
             "method": chosen.name,
@@ -72,6 +72,7 @@ def _costs(
             "training": _training(setup, results, chosen),
             "drawing": drawing,
             "relative": relative,
+            "networks": len(facts["origins"]),
             "prediction": predicting * count,
             "parameters": facts["parameters"] * count,
         }
@@ -119,9 +120,12 @@ def _forecast(measured: Result | None, board: Board) -> Iterator[dict[str, Any]]
         without = sign * forecast(at[: fitted - 1], sign * jackknife[:, place], at)
         last_known = draws[fitted - 1, place]
         spread = _deviation(found, without, fitted)
-        # The jackknife's curves end one network earlier, so that their own gains stand for the choice of networks.
         own = without - without[:, fitted - 1 : fitted]
         gain_spread = _deviation(found - last_known[:, None], own, fitted)
+        # What all of the first networks share moves their own ensemble as a whole and a larger one the less, the more
+        # others it has: of its variance 1 - fitted/size stays in the difference.
+        shared = (1 - fitted / at).clamp(min=0) * _of_networks(without, fitted)[fitted - 1]
+        gain_spread = (gain_spread.square() + shared).sqrt()
         for size in range(1, last + 1):
             value, gain = float(found[0, size - 1]), float(found[0, size - 1] - last_known[0])
             apart, gain_apart = 1.96 * float(spread[size - 1]), 1.96 * float(gain_spread[size - 1])
@@ -144,5 +148,9 @@ def _forecast(measured: Result | None, board: Board) -> Iterator[dict[str, Any]]
 
 def _deviation(draws: Tensor, without: Tensor, networks: int) -> Tensor:
     """Standard deviation of each size: over examples by their bootstrap, over networks by the jackknife, joined."""
-    of_networks = (networks - 1) / networks * (without - without.mean(dim=0)).square().sum(dim=0)
-    return (draws[1:].var(dim=0) + of_networks).sqrt()
+    return (draws[1:].var(dim=0) + _of_networks(without, networks)).sqrt()
+
+
+def _of_networks(without: Tensor, networks: int) -> Tensor:
+    """The jackknife's variance: curves [left out, size] without each of the networks."""
+    return (networks - 1) / networks * (without - without.mean(dim=0)).square().sum(dim=0)

@@ -14,7 +14,7 @@ from modescape.core.subspaces.abstract import Subspace
 from modescape.core.subspaces.catalogue import SUBSPACES
 from modescape.core.subspaces.keep import Keep
 from modescape.core.weights import Weights, stack
-from modescape.errors import SettingsError
+from modescape.errors import MemberFailed
 from modescape.studies.abstract import Context, Job, Result, Sizes, Task
 from modescape.studies.drawing import Draws, Sampler, chosen_subspaces, drawing_task, in_turns, require_validation
 from modescape.studies.members import checkpoint_count, own_parts, pack, segments, training_tasks, trajectory, unpack
@@ -43,14 +43,19 @@ class Chosen:
     samples: int
     draws: bool
 
-    def counts(self) -> list[int]:
-        """Numbers of samples at which the method is scored: 1, 2, 5, 10, 20, 50, ... and all.
+    def counts(self, kept: int | None = None) -> list[int]:
+        """Numbers of samples at which the method is scored: 1, 2, 5, 10, 20, 50, ... and all, or all that were kept.
 
         One late checkpoint is the solution itself, which is another method's.
         """
         steps = [step * 10**power for power in range(4) for step in (1, 2, 5)]
-        least = 2 if self.name == LATE else 1
-        return [step for step in steps if least <= step < self.samples] + [self.samples]
+        least, most = 2 if self.name == LATE else 1, self.samples if kept is None else min(kept, self.samples)
+        return [step for step in steps if least <= step < most] + [most]
+
+    def count(self, wanted: int, kept: int | None = None) -> int:
+        """The largest of them that is not above what is wanted, or the smallest."""
+        counts = self.counts(kept)
+        return max(count for count in counts if count <= max(wanted, counts[0]))
 
 
 def chosen_methods(setup: Setup, sizes: Sizes) -> list[Chosen]:
@@ -60,7 +65,12 @@ def chosen_methods(setup: Setup, sizes: Sizes) -> list[Chosen]:
         require(name in known, f"methods.names: there is no method {name!r}; choose from {', '.join(known)}")
     wanted = None if choice.names is None else [name for name in choice.names if name in SUBSPACES]
     subspaces = chosen_subspaces(wanted, setup, sizes) if wanted is None or wanted else []
-    plain = [INDEPENDENT, LATE] if choice.names is None else [n for n in known[:4] if n in choice.names]
+    require(
+        choice.trained is None or choice.trained <= setup.training.members,
+        f"methods.trained = {choice.trained} is above training.members = {setup.training.members}",
+    )
+    late = [LATE] if checkpoint_count(setup, sizes) > 2 else []
+    plain = [INDEPENDENT, *late] if choice.names is None else [n for n in known[:4] if n in choice.names]
     if INDEPENDENT not in plain:
         # Everything is compared with it.
         plain = [INDEPENDENT, *plain]
@@ -70,18 +80,28 @@ def chosen_methods(setup: Setup, sizes: Sizes) -> list[Chosen]:
 
 def _chosen(name: str, setup: Setup, sizes: Sizes) -> Chosen:
     choice, members, epochs = setup.methods, setup.training.members, setup.training.epochs
-    trained = min(choice.trained or members, members)
+    trained = choice.trained or members
     match name:
         case "independent":
             return Chosen(name, ORDINARY, members, 1, draws=False)
         case "late_checkpoints":
-            checkpoints = min(max(choice.samples, 2), checkpoint_count(setup, sizes))
+            # The first checkpoint is the initialisation, which nobody would ensemble.
+            trained_checkpoints = checkpoint_count(setup, sizes) - 1
+            require(trained_checkpoints >= 2, "the method late_checkpoints needs at least 2 after the initialisation")
+            checkpoints = min(max(choice.samples, 2), trained_checkpoints)
             return Chosen(name, ORDINARY, members, checkpoints, draws=False)
         case "snapshot":
             require(
                 epochs % choice.cycles == 0,
                 f"methods.cycles = {choice.cycles} does not divide training.epochs = {epochs}: every cycle of the "
                 "method snapshot must end with an epoch",
+            )
+            recorded = setup.training.checkpoints
+            stride = recorded.every * (sizes.steps_per_epoch if recorded.unit == "epoch" else 1)
+            require(
+                epochs // choice.cycles * sizes.steps_per_epoch % stride == 0,
+                f"methods.cycles = {choice.cycles}: a cycle of {epochs // choice.cycles} epochs does not end with a "
+                "checkpoint; choose other cycles, or record more with training.checkpoints",
             )
             return Chosen(name, Variant(name, cycle=epochs // choice.cycles), trained, choice.cycles, draws=False)
         case "bootstrap":
@@ -160,7 +180,8 @@ def _draw(context: Context, job: Job) -> Generator[int, None, Result]:
                 kept.append(attempt.member)
                 yield 1
     except ValueError as error:
-        raise SettingsError(f"{sampler.where}: {error}") from error
+        # One solution around which nothing was kept must not end the others.
+        raise MemberFailed(f"{sampler.where}: {error}", step=0) from error
     facts = {"subspace": sampler.name, "member": sampler.member, "tried": tried, "kept": len(kept)}
     return Result({"members": pack(stack(kept))}, facts)
 

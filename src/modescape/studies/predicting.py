@@ -1,19 +1,18 @@
 """What the members of an ensembling method predict on a split, as summaries of each origin."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from modescape.core.engine.events import Event
 from modescape.core.evaluation import Evaluation, Scratch, blocks_of, evaluate, placed, scaled_chunks
-from modescape.core.methods.summary import Summarise, Summary, summary_of
+from modescape.core.methods.summary import NotFinite, Summarise, Summary, summary_of
 from modescape.core.models.dropout import hold_dropout
 from modescape.core.splits import Split
 from modescape.core.subspaces.catalogue import SUBSPACES
 from modescape.core.weights import Weights
-from modescape.errors import MemberFailed, SettingsError
+from modescape.errors import MemberFailed
 from modescape.studies.abstract import Context, Job, Result, Sizes, Task
 from modescape.studies.drawing import in_turns
 from modescape.studies.members import part_of, scratch, statistics_of
@@ -27,8 +26,9 @@ Summaries = Mapping[int, Mapping[int, Summary]]
 class Predictor:
     """A network that members of any method are loaded into, for one split."""
 
-    def __init__(self, context: Context, split: Split, where: str) -> None:
-        self.context, self.split, self.where = context, split, where
+    def __init__(self, context: Context, split: Split, where: str, rows: Tensor | None = None) -> None:
+        """``rows`` are the places of the examples in the whole split ``where``, if they are not all of it."""
+        self.context, self.split, self.where, self.rows = context, split, where, rows
         self.scratches: dict[bool, tuple[Scratch, nn.Module]] = {}
 
     def _network(self, holds_masks: bool) -> tuple[Scratch, nn.Module]:
@@ -40,8 +40,11 @@ class Predictor:
             self.scratches[holds_masks] = (Scratch(module, self.split, scaling), module)
         return self.scratches[holds_masks]
 
-    def summary(self, chosen: Chosen, origin: int, members: Weights) -> Generator[int, None, Summary]:
-        """The summary of these members; yields the members done. Raises ``SettingsError`` for logits not finite."""
+    def summary(self, chosen: Chosen, origin: int, members: Weights, first: int = 0) -> Generator[int, None, Summary]:
+        """The summary of these members, of which ``first`` came before; yields the members done.
+
+        Raises ``MemberFailed`` that names method, origin, member, split and row for logits that are not finite.
+        """
         masks = chosen.name in SUBSPACES and self.context.setup.subspace(chosen.name).holds_masks
         own, module = self._network(masks)
         # All members, the independent ones too: by running statistics a network would be another function than at
@@ -50,9 +53,21 @@ class Predictor:
         asked = Evaluation(self.split, self.context.scaling, (Summarise(),), anew)
         try:
             (found,) = yield from evaluate([own], blocks_of(members), asked)
-        except ValueError as error:
+        except NotFinite as error:
+            member, row = first, error.example
+            for place in range(len(members) if len(members) > 1 else 0):
+                try:
+                    yield from evaluate([own], blocks_of(members[place]), asked)
+                except NotFinite as alone:
+                    member, row = first + place, alone.example
+                    break
+            row = row if self.rows is None else int(self.rows[row])
             advice = f"; lower subspaces.{chosen.name}.scale" if chosen.draws else ""
-            raise SettingsError(f"{chosen.name}, origin {origin}, split {self.where}: {error}{advice}") from error
+            raise MemberFailed(
+                f"{chosen.name}, origin {origin}, member {member}: logits that are not finite on split {self.where}, "
+                f"row {row}{advice}",
+                step=0,
+            ) from error
         summary: Summary = found
         return summary
 
@@ -87,30 +102,34 @@ def _predict(context: Context, job: Job) -> Generator[int, None, Result]:
     chosen = chosen_in(job.arguments["method"])
     predictor = Predictor(context, context.splits[name], name)
     files: dict[str, dict[str, Tensor]] = {}
-    kept: dict[int, int] = {}
+    kept = least_kept(context, chosen, job)
+    origins = []
     for origin, members in members_of(context.setup, chosen, job):
+        origins.append(origin)
         done: Summary | None = None
-        kept[origin] = len(members)
-        for count in chosen.counts():
-            first, last = (done.count if done else 0), min(count, len(members))
-            if last > first:
-                part = yield from predictor.summary(chosen, origin, members[first:last])
-                done = done + part if done else part
-            assert done is not None, "the first count is at least 1, and so is the number of members"
+        for count in chosen.counts(kept):
+            first = done.count if done else 0
+            part = yield from predictor.summary(chosen, origin, members[first:count], first)
+            done = done + part if done else part
             files[f"origin_{origin}_first_{count}"] = done.tensors()
-    if not kept:
+    return Result(files, {"origins": origins, "counts": chosen.counts(kept)})
+
+
+def least_kept(context: Context, chosen: Chosen, job: Job) -> int:
+    """Members that every solution has; some may have more. Raises ``MemberFailed`` if there is no solution."""
+    lengths = [len(members) for _, members in members_of(context.setup, chosen, job)]
+    if not lengths:
         raise MemberFailed(f"no network of the method {chosen.name} came to the end", step=0)
-    facts: dict[str, Any] = {"origins": list(kept), "counts": chosen.counts(), "kept": list(kept.values())}
-    return Result(files, facts)
+    return min(lengths)
 
 
-def summaries_in(result: Result) -> Summaries:
-    """The summaries that ``predict_method`` kept."""
+def summaries_in(result: Result, device: torch.device) -> Summaries:
+    """The summaries that ``predict_method`` kept, on a device."""
     facts = result.facts
     return {
         origin: {
-            count: summary_of(min(count, kept), result.files[f"origin_{origin}_first_{count}"])
+            count: summary_of(count, result.files[f"origin_{origin}_first_{count}"], device)
             for count in facts["counts"]
         }
-        for origin, kept in zip(facts["origins"], facts["kept"], strict=True)
+        for origin in facts["origins"]
     }

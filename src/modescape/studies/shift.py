@@ -12,7 +12,6 @@ from modescape.studies.setup import Setup
 from modescape.studies.shift_measures import (
     CLEAN,
     LISTED_TASK,
-    count_of,
     list_splits,
     measure_clean,
     measure_split,
@@ -32,8 +31,8 @@ class Shift(Study):
     The test split is put through the corruptions of ``families`` (None: all that fit such data) at ``severities``;
     ``others`` are splits of other data, "natural/NAME" with the same classes or "unknown/NAME" (None: all that can be
     had here). Of every split ``examples`` are used, all by default. Ensembles have as many ``solutions``, as far as
-    there are so many, in ``subsets`` at most, and of each the first ``samples`` members (fewer where the method is not
-    scored at so many); intervals come from ``draws`` bootstrap samples of the examples.
+    there are so many (and one network always), in ``subsets`` at most, and of each the first ``samples`` members (fewer
+    where the method is not scored at so many); intervals come from ``draws`` bootstrap samples of the examples.
     """
 
     families: tuple[str, ...] | None = None
@@ -50,7 +49,8 @@ class Shift(Study):
             len(self.severities) > 0 and set(self.severities) <= set(SEVERITIES),
             f"severities must be among 1, 2, 3, 4, 5, got {list(self.severities)}",
         )
-        require(self.examples is None or self.examples >= 1, f"examples must be at least 1, got {self.examples}")
+        # A temperature is fitted on one half of them and scored on the other.
+        require(self.examples is None or self.examples >= 2, f"examples must be at least 2, got {self.examples}")
         require(
             len(self.solutions) > 0 and all(size >= 1 for size in self.solutions),
             f"solutions must be numbers of networks, at least 1, got {list(self.solutions)}",
@@ -67,7 +67,7 @@ class Shift(Study):
         predicting = [predicting_task(setup, sizes, m, CLEAN) for m in methods]
         asked = {
             "methods": [arguments_of(m) for m in methods],
-            "solutions": sorted({size for size in self.solutions if size <= setup.training.members} or {1}),
+            "solutions": sorted({1} | {size for size in self.solutions if size <= setup.training.members}),
             "samples": self.samples,
             "subsets": self.subsets,
             "draws": self.draws,
@@ -76,10 +76,11 @@ class Shift(Study):
         known = sizes.examples[CLEAN]
         first = {**asked, "split": CLEAN, "examples": min(self.examples or known, known)}
         measuring = [Task(split_task(CLEAN), measure_clean, first, clean, tolerant=True)]
-        weight = sum(m.networks * count_of(m, self.samples) for m in methods)
+        weight = sum(m.networks * m.count(self.samples) for m in methods)
         for name, extra in extras.items():
             examples = min(self.examples or extra.examples, extra.examples)
             arguments = {**asked, "split": name, "examples": examples, "digest": extra.digest}
+            arguments |= {"known": first["examples"]} if name.startswith("unknown/") else {}
             needed = _needed(setup, methods) | (clean if name.startswith("unknown/") else {})
             measuring.append(Task(split_task(name), measure_split, arguments, needed, weight, "members", tolerant=True))
         told = {"splits": {CLEAN: [first["examples"], "the dataset's own"]}}

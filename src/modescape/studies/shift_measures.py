@@ -1,7 +1,6 @@
 """The numbers of the study ``shift``: scores on every split, and how well unknown inputs are told from known ones."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -14,19 +13,18 @@ from modescape.core.methods.summary import Pooled, Summary, pooled
 from modescape.core.scores.detection import detection_scores, detectors
 from modescape.core.scores.intervals import bootstrap_weights
 from modescape.core.seeds import generator
-from modescape.core.splits import Split
 from modescape.errors import MemberFailed
 from modescape.studies.abstract import Context, Job, Result
 from modescape.studies.drawing import in_turns, some_examples
 from modescape.studies.ensembling_measures import packed_scores
 from modescape.studies.members import each_alone, part_of
 from modescape.studies.methods import INDEPENDENT, Chosen, chosen_in, members_of
-from modescape.studies.predicting import Predictor, predict_name, summaries_in
+from modescape.studies.predicting import Predictor, least_kept, predict_name, summaries_in
 
 CLEAN = "test"
 LISTED_TASK = "measure/splits"
 FEW = 5
-"""Members around one solution whose divergence is compared with that of as many independent ones, as in the paper."""
+"""Members whose divergence is compared, as in the paper: around one solution, or as many independent ones."""
 
 
 def split_task(split: str) -> str:
@@ -44,24 +42,19 @@ def measure_split(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Resul
     return in_turns(context, [_split(context, job) for job in jobs])
 
 
-def count_of(chosen: Chosen, most: int) -> int:
-    """Number of samples under shift: one at which the method is scored on the test split, too."""
-    return max(count for count in chosen.counts() if count <= max(most, chosen.counts()[0]))
-
-
 class _Scorer:
     """Collects the scores of one split, method by method."""
 
     def __init__(self, context: Context, arguments: Mapping[str, Any], judge: Judge) -> None:
         self.context, self.arguments, self.judge = context, arguments, judge
         self.files: dict[str, dict[str, Tensor]] = {}
-        self.facts: dict[str, Any] = {"methods": {}}
+        self.facts: dict[str, Any] = {"methods": {}, "failed": {}}
 
     @cached_property
     def known_weights(self) -> Tensor:
         """Weights of the test split's examples, which unknown inputs are told from."""
         chance = generator(self.context.setup.seed, "bootstrap", "detection", self.arguments["split"], "known")
-        counts = bootstrap_weights(len(self.context.splits[CLEAN]), self.arguments["draws"], chance)
+        counts = bootstrap_weights(self.arguments["known"], self.arguments["draws"], chance)
         return weights_with_bootstrap(counts).to(self.judge.weights.device)
 
     def subsets_of(self, origins: Sequence[int], size: int) -> list[tuple[int, ...]]:
@@ -75,6 +68,8 @@ class _Scorer:
     ) -> None:
         """Score a method with so many samples; ``known`` are the same members' summaries of the test split."""
         sizes, scored, found = self.sizes(list(parts)), [], []
+        if not sizes:
+            return
         for size in sizes:
             chosen_subsets = self.subsets_of(list(parts), size)
             scored.append(self.judge.score(pooled([parts[o] for o in subset]) for subset in chosen_subsets))
@@ -122,45 +117,47 @@ def _clean(context: Context, job: Job) -> Generator[int, None, Result]:
     scorer = _Scorer(context, job.arguments, _judge(context, job.arguments, targets))
     for chosen in map(chosen_in, job.arguments["methods"]):
         if (name := predict_name(chosen.name, CLEAN)) in job.inputs:
-            count = count_of(chosen, job.arguments["samples"])
-            scorer.add(chosen, count, _known(job.inputs[name](), count, rows), None)
+            predicted = job.inputs[name]()
+            count = chosen.count(job.arguments["samples"], predicted.facts["counts"][-1])
+            scorer.add(chosen, count, _known(predicted, count, rows, context.device), None)
             yield 0
     return _result(scorer)
 
 
-def _known(result: Result, count: int, rows: Tensor) -> dict[int, Summary]:
+def _known(result: Result, count: int, rows: Tensor, device: torch.device) -> dict[int, Summary]:
     """Origin -> summary of its first members on some examples of the test split."""
-    return {origin: own[count].take(rows) for origin, own in summaries_in(result).items()}
+    return {origin: own[count].take(rows) for origin, own in summaries_in(result, device).items()}
 
 
 def _split(context: Context, job: Job) -> Generator[int, None, Result]:
     name = job.arguments["split"]
-    split = _chosen_examples(context, name, job.arguments["examples"])
+    chosen_rows = _chosen_rows(context, name, job.arguments["examples"])
+    split = part_of(context.splits[name], chosen_rows)
     scorer = _Scorer(context, job.arguments, _judge(context, job.arguments, split.targets))
-    predictor = Predictor(context, split, name)
-    rows = torch.arange(len(context.splits[CLEAN]))
+    predictor = Predictor(context, split, name, chosen_rows)
     for chosen in map(chosen_in, job.arguments["methods"]):
-        count, parts = count_of(chosen, job.arguments["samples"]), {}
-        for origin, members in members_of(context.setup, chosen, job):
-            parts[origin] = yield from predictor.summary(chosen, origin, members[:count])
+        try:
+            count = chosen.count(job.arguments["samples"], least_kept(context, chosen, job))
+            parts = {}
+            for origin, members in members_of(context.setup, chosen, job):
+                parts[origin] = yield from predictor.summary(chosen, origin, members[:count])
+        except MemberFailed as error:
+            # The other methods go on; this one is told and has no rows.
+            scorer.facts["failed"][chosen.name] = str(error)
+            continue
         known: dict[int, Summary] | None = None
         if name.startswith("unknown/"):
-            clean = job.inputs.get(predict_name(chosen.name, CLEAN))
-            known = _known(clean(), count, rows) if clean else {}
-        if parts and known != {}:
-            scorer.add(chosen, count, parts, known)
+            if (clean := predict_name(chosen.name, CLEAN)) not in job.inputs:
+                continue
+            rows = some_examples(context, CLEAN, job.arguments["known"])
+            known = _known(job.inputs[clean](), count, rows, context.device)
+        scorer.add(chosen, count, parts, known)
     return _result(scorer)
 
 
-def _chosen_examples(context: Context, name: str, count: int) -> Split:
-    """The examples of a split that are used; those of a shift are the same as those of the test split."""
-    split = context.splits[name]
-    if not _is_other(name):
-        return part_of(split, some_examples(context, CLEAN, count))
-    if count >= len(split):
-        return replace(split)
-    order = torch.randperm(len(split), generator=generator(context.setup.seed, "examples", name))
-    return part_of(split, order[:count].sort().values)
+def _chosen_rows(context: Context, name: str, count: int) -> Tensor:
+    """Which examples of a split are used; those of a shift are the same as those of the test split."""
+    return some_examples(context, name if _is_other(name) else CLEAN, count)
 
 
 def _result(scorer: _Scorer) -> Result:

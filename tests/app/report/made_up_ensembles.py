@@ -158,7 +158,7 @@ def shift(
         {"split": f"unknown/{name}", **key[one], "detector": detector, "score": score, **scored(value), "subsets": 3}
         for place, name in enumerate(unknown)
         for one in every
-        for rank, detector in enumerate(("entropy", "max_probability", "epistemic", "energy"))
+        for rank, detector in enumerate(("entropy", "maximum_probability", "epistemic", "energy"))
         for score, value in (("auroc", 1.8 - level(*one, methods) + 0.01 * rank - 0.1 * place), ("fpr95", 0.5))
     ]
     sentence = "At severity 5, from 5 trained networks, SWAG of 5 networks has the best calibrated likelihood."

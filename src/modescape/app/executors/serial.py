@@ -88,7 +88,9 @@ def _together(
             if isinstance(event, Advanced):
                 yield Progressed(task, event.amount)
             elif isinstance(event, Failed):
-                yield _failed(task, event.error, results)
+                failed = _failed(task, event.error, results)
+                before, worked = time.monotonic(), clock()
+                yield failed
             else:
                 own, sofar = event.result.seconds, clock()
                 spent = max(0.0, sofar - worked) if own is None else own

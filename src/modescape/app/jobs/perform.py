@@ -18,6 +18,7 @@ from modescape.app.runs.run import Run, free_bytes, open_run
 from modescape.app.runs.tables_file import read_tables, tables_key, write_tables
 from modescape.errors import RunError
 from modescape.studies.abstract import Task
+from modescape.studies.members import checkpoint_count
 from modescape.tables import Table
 
 Listener = Callable[[Happening], None]
@@ -80,6 +81,8 @@ def _tables(prepared: Prepared, study: str, run: Run, results: RunResults) -> Ma
 def disk_needed(prepared: Prepared, tasks: Sequence[Task]) -> int:
     """Bytes that the run will take, roughly: checkpoints, one state a member, predictions."""
     weights = prepared.parameters * 4
+    networks = {task.name.rpartition("/epoch/")[0] for task in tasks if task.phase == "train"}
+    trajectories = len(networks) * checkpoint_count(prepared.recipe.setup, prepared.sizes) * weights
     checkpoints = sum(task.weight for task in tasks if task.unit == "checkpoints")
     largest = max(prepared.sizes.examples.values())
     predictions = checkpoints * largest * prepared.context.classes * 4
@@ -89,7 +92,7 @@ def disk_needed(prepared: Prepared, tasks: Sequence[Task]) -> int:
     members = sum(task.weight for task in tasks if task.unit == "draws") * weights
     methods = [task for task in tasks if task.phase == "predict" and task.unit == "members"]
     summaries = 10 * prepared.context.classes * examples_drawn(prepared, methods)
-    kept = checkpoints * weights + 6 * weights * prepared.recipe.training.members + predictions
+    kept = trajectories + 6 * weights * len(networks) + predictions
     return kept + drawn + members + summaries + 2**24
 
 

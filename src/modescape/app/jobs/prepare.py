@@ -17,7 +17,7 @@ from modescape.app.datasets.load import load
 from modescape.app.jobs import network
 from modescape.app.jobs.engine import Chosen, Wanted, choose
 from modescape.app.jobs.recipe import Recipe
-from modescape.app.jobs.splits import Beyond, Splits, digest_of, load_references
+from modescape.app.jobs.splits import Beyond, Digests, References, Splits
 from modescape.core.engine.engine import Engine
 from modescape.core.engine.notes import say
 from modescape.core.engine.way import Room
@@ -142,7 +142,7 @@ def prepare(recipe: Recipe, options: Options) -> Prepared:
     cores = 1 if device.type == "cuda" else (options.cores or cores_available())
     beyond = Beyond(dataset, options.data_dir, recipe.seed)
     own = {name: placed(split, device) for name, split in dataset.splits.items()}
-    splits, references = Splits(own, beyond, device), load_references(dataset, options.data_dir)
+    splits, references = Splits(own, beyond, device), References(dataset, options.data_dir)
     context = Context(
         setup=recipe.setup,
         splits=splits,
@@ -163,7 +163,7 @@ def prepare(recipe: Recipe, options: Options) -> Prepared:
         families=beyond.families,
         others=beyond.others,
         extra=beyond.describe,
-        references={name: digest_of(values) for name, values in references.items()},
+        references=Digests(references),
     )
     return Prepared(recipe, dataset, context, sizes, facts.parameters, chosen)
 

@@ -90,12 +90,46 @@ class Splits(Mapping[str, Split]):
         return len(self._own)
 
 
-def load_references(dataset: Dataset, data_dir: Path | None) -> dict[str, torch.Tensor]:
-    """Distributions over classes that the test split's predictions can be compared with, those that are here."""
-    if dataset.name != "cifar10":
-        return {}
-    found = {PEOPLE: load_people(data_dir), POSTERIOR: load_posterior(data_dir)}
-    return {name: values for name, values in found.items() if values is not None}
+class References(Mapping[str, torch.Tensor]):
+    """Distributions over classes that the test split's predictions can be compared with, those that are here.
+
+    They are read when a study asks for them: a damaged file stops nobody else.
+    """
+
+    def __init__(self, dataset: Dataset, data_dir: Path | None) -> None:
+        self._dataset, self._data_dir = dataset, data_dir
+
+    @cached_property
+    def _found(self) -> dict[str, torch.Tensor]:
+        if self._dataset.name != "cifar10":
+            return {}
+        found = {PEOPLE: load_people(self._data_dir), POSTERIOR: load_posterior(self._data_dir)}
+        return {name: values for name, values in found.items() if values is not None}
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+class Digests(Mapping[str, str]):
+    """Digests of references, by name."""
+
+    def __init__(self, references: References) -> None:
+        self._references = references
+
+    def __getitem__(self, name: str) -> str:
+        return digest_of(self._references[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._references)
+
+    def __len__(self) -> int:
+        return len(self._references)
 
 
 def digest_of(values: torch.Tensor) -> str:

@@ -19,7 +19,7 @@ from modescape.tables import Table
 
 DETECTORS = {
     "entropy": "entropy",
-    "max_probability": "largest probability",
+    "maximum_probability": "largest probability",
     "epistemic": "epistemic part",
     "energy": "energy",
 }

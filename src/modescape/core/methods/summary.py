@@ -16,6 +16,8 @@ from modescape.core.reductions import Block, Chunk, Reduction
 from modescape.core.settings import require
 from modescape.core.shapes import Float, Int
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -56,29 +58,44 @@ class Summary:
         )
 
     def tensors(self) -> dict[str, Tensor]:
-        """As named tensors, float32 where rounding to 7 digits of a logarithm does no harm."""
-        floats = ("log_total", "log_probabilities", "entropy", "energy")
-        return {name: getattr(self, name).float() for name in floats} | {"votes": self.votes.to(torch.int16)}
+        """As named tensors, float32: seven digits.
+
+        The logarithm is kept of the mean of probabilities. That of the sum lies about log(count) where members are
+        sure, and its seven digits would not tell 1 - 1e-7 from 1 - 3e-7.
+        """
+        floats = ("log_probabilities", "entropy", "energy")
+        kept = {name: getattr(self, name).float() for name in floats}
+        log_mean = (self.log_total - math.log(self.count)).float()
+        return {"log_mean": log_mean, **kept, "votes": self.votes.to(torch.int16)}
 
 
 def summarise(logits: Float[Tensor, "member example class"]) -> Summary:
-    """The summary of members whose logits are at hand. Raises ``ValueError`` for logits that are not finite."""
+    """The summary of members whose logits are at hand. Raises ``NotFinite`` for logits that are not finite."""
     reduction, (members, examples, classes) = Summarise(), logits.shape
     partial = reduction.start(Block((0,) * members, examples, classes, logits.device))
     reduction.add(partial, Chunk(0, logits, torch.zeros(examples, dtype=torch.int64, device=logits.device)))
     return partial
 
 
-def summary_of(count: int, tensors: Mapping[str, Tensor]) -> Summary:
-    """A summary from its named tensors."""
-    floats = {name: tensors[name].double() for name in ("log_total", "log_probabilities", "entropy", "energy")}
-    return Summary(count=count, votes=tensors["votes"].to(torch.int32), **floats)
+def summary_of(count: int, tensors: Mapping[str, Tensor], device: torch.device = CPU) -> Summary:
+    """A summary from its named tensors, on a device."""
+    floats = {name: tensors[name].to(device).double() for name in ("log_probabilities", "entropy", "energy")}
+    log_total = tensors["log_mean"].to(device).double() + math.log(count)
+    return Summary(count=count, log_total=log_total, votes=tensors["votes"].to(device, torch.int32), **floats)
+
+
+class NotFinite(ValueError):
+    """A member's logits are not finite, first on the example with this number."""
+
+    def __init__(self, example: int) -> None:
+        super().__init__(f"logits that are not finite, first on example {example}")
+        self.example = example
 
 
 @final
 @dataclass(frozen=True)
 class Summarise(Reduction[Summary, Summary]):
-    """The summary of all members, whatever their origins. Raises ``ValueError`` for logits that are not finite."""
+    """The summary of all members, whatever their origins. Raises ``NotFinite`` for logits that are not finite."""
 
     def start(self, block: Block) -> Summary:
         """Sums of no member; of every example nothing was seen yet."""
@@ -93,8 +110,7 @@ class Summarise(Reduction[Summary, Summary]):
         logits, rows = chunk.logits.double(), chunk.place
         good = logits.isfinite().all(dim=-1)
         if not good.all():
-            member, example = (~good).nonzero()[0].tolist()
-            raise ValueError(f"member {member} gives logits that are not finite at example {chunk.first + example}")
+            raise NotFinite(chunk.first + int((~good).any(dim=0).nonzero()[0]))
         energy = logits.logsumexp(dim=-1)
         log_p = logits - energy[..., None]
         partial.log_total[rows] = log_p.logsumexp(dim=0)
