@@ -1,6 +1,7 @@
 """The serial executor hands over tasks in groups; the store writes down which task a result is of."""
 
 import json
+import math
 
 import torch
 
@@ -107,3 +108,12 @@ def test_the_journal_times_every_task(tmp_path):
         sizes = {t.name: sum(p.stat().st_size for p in run.layout.result(t.name).iterdir()) for t in TASKS}
     assert {event["task"]: event["bytes"] for event in done} == sizes
     assert all(event["seconds"] >= 0 and (event["weight"], event["unit"]) == (1, "tasks") for event in done)
+
+
+def test_seconds_are_those_of_the_journal_and_work_before_time(tmp_path):
+    with open_run(tmp_path, {}, {}) as run:
+        results = results_in(run)
+        run.journal.append("done", {"task": "make/1", "seconds": 2.0})
+        run.journal.append("done", {"task": "make/2", "seconds": 2.0, "core_seconds": 3.5})
+        assert (results.seconds("make/1"), results.seconds("make/2")) == (2.0, 3.5)
+        assert math.isnan(results.seconds("make/3"))

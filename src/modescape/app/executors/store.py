@@ -77,6 +77,7 @@ class RunResults(Results):
 
     @cached_property
     def _seconds(self) -> dict[str, float]:
-        # In the journal, not beside the result: made again, a result has the same bytes.
+        # In the journal, not beside the result: made again, a result has the same bytes. Where only the time that
+        # passed was recorded, that is taken: core-seconds were at least as many.
         done = self.run.journal.events("done")
-        return {event["task"]: event["core_seconds"] for event in done if "core_seconds" in event}
+        return {event["task"]: event.get("core_seconds", event["seconds"]) for event in done}
