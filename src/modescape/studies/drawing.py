@@ -170,7 +170,10 @@ class Sampler:
         train, scaling = context.splits["train"], context.scaling
         self.path = trajectory(own_parts(job, self.member), self.member)
         if self.subspace.holds_masks:
-            hold_dropout(self.module, next(scaled_chunks(part_of(train, torch.tensor([0])), scaling)))
+            try:
+                hold_dropout(self.module, next(scaled_chunks(part_of(train, torch.tensor([0])), scaling)))
+            except ValueError as error:
+                raise SettingsError(f"{self.where}: {error}") from error
             self.path = with_masks(self.path, self.module)
         self.problem = Problem(self.module, train, scaling, self.score, context.setup.seed)
 
