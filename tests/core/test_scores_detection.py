@@ -13,8 +13,10 @@ from references import slow_scores as slow
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from torch import Tensor
 
+from modescape.core.methods.summary import pooled, summarise, summary_of
 from modescape.core.scores import detection as module
-from modescape.core.scores.detection import aupr, auroc, detection_scores, detectors, fpr_at_recall
+from modescape.core.scores.decomposition import entropies
+from modescape.core.scores.detection import ROUNDING, aupr, auroc, detection_scores, detectors, fpr_at_recall
 
 SCORES = (auroc, aupr, fpr_at_recall)
 levels = st.lists(st.integers(0, 6), min_size=1, max_size=25)
@@ -137,3 +139,14 @@ def test_detectors_are_what_their_names_say():
     sure = torch.tensor([[-1e-20, -46.0], [-2e-20, -45.3]], dtype=torch.float64)
     spare = detectors(replace(pool, log_probabilities=sure, member_entropy=torch.zeros(2), energy=torch.zeros(2)))
     assert spare["maximum_probability"].tolist() == pytest.approx([1e-20, 2e-20], rel=1e-9, abs=0)
+
+
+def test_one_member_has_no_epistemic_part_to_tell_by_whether_predictions_were_kept_or_are_fresh():
+    chance = torch.Generator().manual_seed(0)
+    known, unknown = (summarise(3 * torch.randn(1, 400, 10, generator=chance)) for _ in range(2))
+    kept = summary_of(1, known.tensors())
+    mine, others = (detectors(pooled([one]))["epistemic"] for one in (kept, unknown))
+    assert auroc(mine, others, ones(mine), ones(others)).tolist() == [0.5]
+    # and without the allowance the rounding of what was kept would look like knowledge
+    rounded = entropies(pooled([kept]).log_probabilities, pooled([kept]).member_entropy)[2]
+    assert 0 < rounded.max() < ROUNDING

@@ -19,6 +19,8 @@ CHUNK = 10
 """Draws at a time: their curves stay in the processor's cache."""
 SLACK = 1e-9
 """Relative, of a recall that is asked for: a sum of weights may fall short of 0.95 by rounding."""
+ROUNDING = 1e-6
+"""Nats: an epistemic part that may be rounding alone, since predictions are kept with float32 entropies."""
 
 Pair = tuple[Tensor, Tensor]
 """Of known and of unknown inputs."""
@@ -44,7 +46,8 @@ class Ensemble(Protocol):
 def detectors(ensemble: Ensemble) -> dict[str, Float[Tensor, " example"]]:
     """Values by name that should be higher for unknown inputs, float64.
 
-    ``entropy`` of the pooled prediction and ``epistemic`` part of it, nats; ``maximum_probability``: 1 less it
+    ``entropy`` of the pooled prediction and ``epistemic`` part of it, nats, 0 up to ``ROUNDING``: one member has none,
+    and its AUROC must be 1/2 whether a split's predictions were kept or are fresh; ``maximum_probability``: 1 less it
     (Hendrycks and Gimpel 2017); ``energy``: the members' mean of -logsumexp of the logits, where the epistemic part can
     do far worse (Xia and Bouganis 2022, arXiv 2207.07517).
     """
@@ -54,7 +57,7 @@ def detectors(ensemble: Ensemble) -> dict[str, Float[Tensor, " example"]]:
     return {
         "entropy": total,
         "maximum_probability": spare,
-        "epistemic": epistemic,
+        "epistemic": torch.where(epistemic > ROUNDING, epistemic, 0.0),
         "energy": ensemble.energy.double(),
     }
 
