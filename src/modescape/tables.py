@@ -1,6 +1,7 @@
 """The bridge between rings: names, types and units of the columns of every result table."""
 
 from modescape.ensemble_tables import COSTS, DETECTION, EQUIVALENTS, FORECAST, SCORES, SEVERITIES, SHIFTS, VERDICTS
+from modescape.landscape_tables import ERRORS, GRID, MARKS, SECTIONS
 from modescape.table import Column, Schema
 from modescape.table import Table as Table
 from modescape.table import from_rows as from_rows
@@ -231,11 +232,15 @@ ENSEMBLING = {schema.name: schema for schema in (ANSWERS, MEMBERS, VERDICTS, SCO
 SHIFT = {schema.name: schema for schema in (ANSWERS, MEMBERS, SHIFTS, SEVERITIES, SCORES, DETECTION)}
 """The tables of the study ``shift``."""
 
+CROSS_SECTIONS = {schema.name: schema for schema in (ANSWERS, MEMBERS, SECTIONS, GRID, ERRORS, MARKS)}
+"""The tables of the study ``cross_sections``."""
+
 STUDIES = {
     "ensembling": ENSEMBLING,
     "shift": SHIFT,
     "trajectories": TRAJECTORIES,
     "diversity_accuracy": DIVERSITY_ACCURACY,
     "subspace_embedding": SUBSPACES,
+    "cross_sections": CROSS_SECTIONS,
 }
 """The tables of every study, by the study's name, in the order of a report: what decides, then what explains."""

@@ -82,6 +82,32 @@ class Context:
         return self.splits["train"].device
 
 
+class Pad(ABC):
+    """Where a long task puts down what it has found, so that a task that is stopped need not find it again.
+
+    A pad belongs to one task and its content key. What is read must be what the task would compute anew.
+    """
+
+    @abstractmethod
+    def read(self) -> Iterator[Mapping[str, Tensor]]:
+        """The pieces that were put down, in order."""
+
+    @abstractmethod
+    def put(self, piece: Mapping[str, Tensor]) -> None:
+        """Put down one more."""
+
+
+class Forgetful(Pad):
+    """A pad that keeps nothing."""
+
+    def read(self) -> Iterator[Mapping[str, Tensor]]:
+        """See ``Pad``."""
+        return iter(())
+
+    def put(self, piece: Mapping[str, Tensor]) -> None:
+        """See ``Pad``."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One task at the moment of performing: its arguments, and readers of the inputs that were produced.
@@ -91,6 +117,7 @@ class Job:
 
     arguments: Mapping[str, Any]
     inputs: Mapping[str, Callable[[], Result]]
+    pad: Pad = field(default_factory=Forgetful)
 
 
 Function = Callable[[Context, Sequence[Job]], Iterator[Event[Result]]]

@@ -1,6 +1,7 @@
 """The studies by name; to add one, write its file and its line here."""
 
 from modescape.studies.abstract import Study
+from modescape.studies.cross_sections import CrossSections
 from modescape.studies.diversity_accuracy import DiversityAccuracy
 from modescape.studies.ensembling import Ensembling
 from modescape.studies.shift import Shift
@@ -11,6 +12,7 @@ STUDIES: dict[str, type[Study]] = {
     "trajectories": Trajectories,
     "diversity_accuracy": DiversityAccuracy,
     "subspace_embedding": SubspaceEmbedding,
+    "cross_sections": CrossSections,
     "ensembling": Ensembling,
     "shift": Shift,
 }

@@ -89,12 +89,14 @@ def _together(
                 yield Progressed(task, event.amount)
             elif isinstance(event, Failed):
                 failed = _failed(task, event.error, results)
+                results.pad(task).drop()
                 before, worked = time.monotonic(), clock()
                 yield failed
             else:
                 own, sofar = event.result.seconds, clock()
                 spent = max(0.0, sofar - worked) if own is None else own
                 size = results.write(task, event.result)
+                results.pad(task).drop()
                 if task.carries:
                     results.drop_passing(task.inputs[task.carries])
                 now = time.monotonic()
@@ -125,4 +127,4 @@ def _job(task: Task, results: RunResults) -> Job:
         return result
 
     alive = {name: source for name, source in task.inputs.items() if source not in results.failures}
-    return Job(task.arguments, {name: partial(read, source) for name, source in alive.items()})
+    return Job(task.arguments, {name: partial(read, source) for name, source in alive.items()}, results.pad(task))

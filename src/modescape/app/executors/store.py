@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from modescape.app.executors.pad import FolderPad
 from modescape.app.runs.manifest import Damaged, read_manifest
 from modescape.app.runs.results import drop_passing, read_result, verify, write_result
 from modescape.app.runs.run import Run
@@ -50,6 +51,10 @@ class RunResults(Results):
         """Commit the failure of a task."""
         self.failures[task.name] = facts
         self.write(task, Result({}, {"failure": facts}))
+
+    def pad(self, task: Task) -> FolderPad:
+        """Where the task puts down what it has found so far."""
+        return FolderPad(self.run.layout.pad(self.keys[task.name]))
 
     def has_passing(self, name: str) -> bool:
         """Whether the files that only the next task needs are still there."""

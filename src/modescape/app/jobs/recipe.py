@@ -16,6 +16,7 @@ from modescape.core.training.settings import Training
 from modescape.errors import SettingsError
 from modescape.studies.abstract import Study
 from modescape.studies.catalogue import STUDIES
+from modescape.studies.cross_sections import CrossSections
 from modescape.studies.diversity_accuracy import DiversityAccuracy
 from modescape.studies.ensembling import Ensembling
 from modescape.studies.setup import DataChoice, MethodChoice, NetworkChoice, Setup, SubspaceSettings
@@ -43,6 +44,7 @@ class Recipe:
     trajectories: Trajectories = Trajectories()
     diversity_accuracy: DiversityAccuracy = DiversityAccuracy()
     subspace_embedding: SubspaceEmbedding = SubspaceEmbedding()
+    cross_sections: CrossSections = CrossSections()
     ensembling: Ensembling = Ensembling()
     shift: Shift = Shift()
 

@@ -39,6 +39,10 @@ class Layout:
         """The directory of one task."""
         return self.results / task
 
+    def pad(self, key: str) -> Path:
+        """What the unfinished task with this content key has put down."""
+        return self.root / "unfinished" / key
+
     def tables(self, study: str) -> Path:
         """The directory of a study's tables."""
         return self.root / "tables" / study

@@ -1,11 +1,12 @@
 """Cross-sections: a line or a plane through weight space, described by a centre and a basis and never held whole."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from modescape.core.landscape.checks import require_alike
 from modescape.core.settings import require
 from modescape.core.shapes import Float
 from modescape.core.weights import Weights, inner_products
@@ -28,7 +29,7 @@ class CrossSection:
     def __post_init__(self) -> None:
         require(len(self.centre) == 1, f"the centre is a stack of one, got {len(self.centre)} members")
         require(len(self.basis) > 0, "a cross-section needs at least one direction")
-        _require_alike(self.centre.params, self.basis.params, "directions")
+        require_alike(self.centre.params, self.basis.params, "directions")
         gram = inner_products(self.basis)
         norm = gram.diagonal().sqrt()
         require(bool(((norm > 0) & norm.isfinite()).all()), f"directions need finite lengths above 0: {norm.tolist()}")
@@ -68,7 +69,7 @@ class CrossSection:
 
     def project(self, weights: Weights) -> tuple[Float[Tensor, "member axis"], Float[Tensor, " member"]]:
         """Coordinates of the nearest point of the cross-section to each member, and how far it is (float64)."""
-        _require_alike(self.centre.params, weights.params, "weights")
+        require_alike(self.centre.params, weights.params, "weights")
         along = torch.zeros(self.axes, len(weights), dtype=torch.float64, device=self._device)
         for rows, axes in self._pairs(weights):
             along += axes @ rows.T
@@ -78,6 +79,12 @@ class CrossSection:
         for rows, axes in self._pairs(weights):
             missed += (rows - coordinates @ axes).square().sum(dim=1)
         return coordinates, missed.sqrt()
+
+    @property
+    def frame(self) -> Float[Tensor, "axis axis"]:
+        """Coordinates times this matrix are places at their true distances in weight space, the first axis first."""
+        factor: Tensor = torch.linalg.cholesky(inner_products(self.basis))
+        return factor
 
     def _pairs(self, weights: Weights) -> Iterator[tuple[Tensor, Tensor]]:
         """For each tensor the members' way from the centre, and the directions, as rows of float64."""
@@ -106,7 +113,7 @@ def plane_through(first: Weights, second: Weights, third: Weights) -> CrossSecti
 
 def plane_along(centre: Weights, direction_a: Weights, direction_b: Weights) -> CrossSection:
     """The plane through the centre along two directions (stacks of one), which need be neither long nor orthogonal."""
-    _require_alike(direction_a.params, direction_b.params, "directions")
+    require_alike(direction_a.params, direction_b.params, "directions")
     for direction in (direction_a, direction_b):
         require(len(direction) == 1, f"a direction is a stack of one, got {len(direction)} members")
     both = {name: torch.cat([tensor, direction_b.params[name]]) for name, tensor in direction_a.params.items()}
@@ -144,17 +151,6 @@ def _apart(weights: Weights, centre: Weights, name: str) -> Float[Tensor, "membe
 
 def _towards(start: Weights, end: Weights) -> Weights:
     """The direction from a start to an end, which are stacks of one."""
-    _require_alike(start.params, end.params, "weights")
+    require_alike(start.params, end.params, "weights")
     require(len(start) == len(end) == 1, f"expected stacks of one, got {len(start)} and {len(end)} members")
     return Weights({name: _apart(end, start, name) for name in start.params}, {}, start.origin)
-
-
-def _require_alike(one: Mapping[str, Tensor], other: Mapping[str, Tensor], what: str) -> None:
-    """Refuse tensors of another architecture, by the first name or shape that differs."""
-    odd = sorted(one.keys() ^ other.keys())
-    require(not odd, f"{what} of another architecture: they do not have the same tensors: {odd[:5]}")
-    for name, tensor in one.items():
-        require(
-            tensor.shape[1:] == other[name].shape[1:],
-            f"{what} of another architecture: {name} has {tuple(tensor.shape[1:])} and {tuple(other[name].shape[1:])}",
-        )
