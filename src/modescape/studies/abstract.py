@@ -15,6 +15,7 @@ from modescape.core.engine.engine import Engine
 from modescape.core.engine.events import Event
 from modescape.core.splits import Scaling, Split
 from modescape.core.training.plan import Plan
+from modescape.core.weights import Weights
 from modescape.studies.setup import Setup
 from modescape.studies.variants import ORDINARY, Variant
 from modescape.tables import Table
@@ -40,7 +41,7 @@ class Context:
 
     The ``clock`` tells the seconds that the thread which asks has worked.
     ``splits`` may make a split when it is asked for, see ``Sizes.extra``. ``references`` are distributions over classes
-    that predictions on the test split are compared with, by name.
+    that predictions on the test split are compared with, by name. ``imported`` are members trained elsewhere.
     """
 
     setup: Setup
@@ -51,6 +52,7 @@ class Context:
     engine: Engine
     clock: Callable[[], float] = lambda: math.nan
     references: Mapping[str, Tensor] = field(default_factory=dict)
+    imported: Sequence[Weights] = ()
     _plans: dict[Variant, Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -74,6 +76,8 @@ class Context:
     def steps(self) -> int:
         """Optimiser steps of a whole training."""
         training = self.setup.training
+        if self.setup.imported:
+            return 0
         return Sizes({"train": len(self.splits["train"])}, training.batch).steps_per_epoch * training.epochs
 
     @property
@@ -213,7 +217,8 @@ class Sizes:
 
     ``families`` are the corruptions that the data can be put through (splits ``shift/FAMILY/SEVERITY``), ``others`` the
     names of all other splits that can be had: ``natural/NAME`` has the same classes, ``unknown/NAME`` none of them.
-    ``extra`` tells about one of these, or raises why it cannot be had. ``references`` are digests by name.
+    ``extra`` tells about one of these, or raises why it cannot be had. ``references`` are digests by name, ``imported``
+    those of members trained elsewhere.
     """
 
     examples: Mapping[str, int]
@@ -224,6 +229,7 @@ class Sizes:
     others: tuple[str, ...] = ()
     extra: Callable[[str], Extra] | None = None
     references: Mapping[str, str] = field(default_factory=dict)
+    imported: tuple[str, ...] = ()
 
     @property
     def steps_per_epoch(self) -> int:

@@ -138,15 +138,32 @@ def _checkpoints_of(jobs: Sequence[Job], place: int) -> Weights:
     return stack([unpack(part.files["checkpoints"], member) for part in parts if "checkpoints" in part.files])
 
 
+def import_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
+    """Members that were trained elsewhere, each the one checkpoint of its trajectory."""
+    for place, job in enumerate(jobs):
+        member = job.arguments["member"]
+        weights = replace(context.imported[member], origin=(member,))
+        yield Finished(
+            place, Result({"checkpoints": pack(weights)}, {"member": member, "steps": [0], "losses": [None]})
+        )
+
+
 def segments(setup: Setup, member: int, variant: Variant = ORDINARY) -> list[str]:
-    """Names of the training tasks of a member, in order."""
+    """Names of the tasks that train a member, in order, or of the one that imports it."""
     training = setup.training
+    if setup.imported:
+        require(variant == ORDINARY, f"{variant.name} needs networks to be trained, and network.weights are given")
+        return [f"train/member/{member}/imported"]
     ends = [*range(training.save_every, training.epochs, training.save_every), training.epochs]
     return [f"train/{variant.prefix}member/{member}/epoch/{end}" for end in ends]
 
 
 def training_tasks(setup: Setup, sizes: Sizes, variant: Variant = ORDINARY, members: int | None = None) -> list[Task]:
     """Every member's training (the first ``members``) as a chain of resumable pieces, the members alternating."""
+    if setup.imported:
+        names = [name for m in range(members or setup.training.members) for name in segments(setup, m, variant)]
+        asked = [{"member": member, "sha256": sizes.imported[member]} for member in range(len(names))]
+        return [Task(name, import_members, own, unit="networks") for name, own in zip(names, asked, strict=True)]
     training = setup.training
     images = sizes.steps_per_epoch * min(training.batch, sizes.examples["train"])
     chains = []
@@ -173,6 +190,8 @@ def prediction_name(member: int, split: str) -> str:
 def checkpoint_count(setup: Setup, sizes: Sizes) -> int:
     """Checkpoints of one trajectory, the initialisation included."""
     training = setup.training
+    if setup.imported:
+        return 1
     every = training.checkpoints.every * (sizes.steps_per_epoch if training.checkpoints.unit == "epoch" else 1)
     return 1 + -(-sizes.steps_per_epoch * training.epochs // every)
 

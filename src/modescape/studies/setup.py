@@ -30,12 +30,14 @@ class DataChoice:
 class NetworkChoice:
     """A network of the catalogue by ``name``, or somebody's own by ``factory`` ("package.module:function").
 
-    ``options`` are handed to the builder by name.
+    ``options`` are handed to the builder by name. ``weights`` are files of networks that were trained elsewhere, one
+    for each member: then nothing is trained, and each trajectory is its solution alone.
     """
 
     name: str | None = None
     factory: str | None = None
     options: dict[str, bool | int | float | str | tuple[int, ...]] = field(default_factory=dict)
+    weights: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require(
@@ -100,6 +102,17 @@ class Setup:
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**63, f"seed must lie in [0, 2**63), got {self.seed}")
+        files = len(self.network.weights)
+        require(
+            files in (0, self.training.members),
+            f"network.weights names {files} files and training.members is {self.training.members}: each member has one "
+            f"file; set training.members = {files}",
+        )
+
+    @property
+    def imported(self) -> bool:
+        """Whether members come from files instead of being trained."""
+        return len(self.network.weights) > 0
 
     def subspace(self, name: str) -> Subspace:
         """A subspace with its settings."""

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,26 +56,19 @@ def go(asked: Asked, only: str | None, dry_run: bool, json: bool) -> None:
     source = recipes.find(asked.recipe)
     recipe = recipes.read(source, asked.all_overrides, asked.factory, asked.trust)
     root = asked.out or default_root(source.name, asked)
-    prepared = prepare(recipe, asked.machine)
     studies = recipe.studies if only is None else (only,)
+    fill(prepare(recipe, asked.machine), studies, root, {"name": source.name, "command": asked.command}, dry_run, json)
+
+
+def fill(
+    prepared: Prepared, studies: Sequence[str], root: Path, about: Mapping[str, str], dry_run: bool, json: bool
+) -> None:
+    """Fill a run directory with what is prepared, or say what that would take; ``about`` has a name and a command."""
     if dry_run:
         _plan(prepared, studies, root)
         return
-    about = {
-        "name": source.name,
-        "title": recipe.title,
-        "description": recipe.description,
-        "command": asked.command,
-        "data": {
-            "name": prepared.dataset.name,
-            "source": prepared.dataset.source,
-            "licence": prepared.dataset.licence,
-            "examples": ", ".join(f"{count:,} {name}" for name, count in sorted(prepared.sizes.examples.items())),
-            "classes": str(prepared.context.classes),
-        },
-    }
     with progress(prepared.tasks(studies), quiet=json) as listen:
-        outcome = perform(prepared, studies, root, about, listen)
+        outcome = perform(prepared, studies, root, prepared.described(about), listen)
     page = render(root)
     _answer(outcome, page, json)
 
@@ -90,17 +84,21 @@ def default_root(name: str, asked: Asked) -> Path:
     return folder / (f"{name}-{hashlib.sha256(variant.encode()).hexdigest()[:6]}" if variant else name)
 
 
-def _plan(prepared: Prepared, studies: tuple[str, ...], root: Path) -> None:
+def _plan(prepared: Prepared, studies: Sequence[str], root: Path) -> None:
     tasks = prepared.tasks(studies)
     found = estimate(prepared, tasks)
     phases = dict.fromkeys(task.phase for task in tasks)
     counts = ", ".join(f"{sum(t.phase == phase for t in tasks)} x {phase}" for phase in phases)
-    training = prepared.context.setup.training
+    training, given = prepared.context.setup.training, prepared.context.setup.imported
+    trained = (
+        f"{training.epochs} epochs, {found.images:,} images at {found.images_per_second:,.0f}/s"
+        if not given
+        else "trained elsewhere"
+    )
     lines = (
         f"would fill   {root} ({free_bytes(root) / 2**30:.1f} GiB free)",
         f"tasks        {found.tasks}: {counts}",
-        f"training     {training.members} members of {prepared.parameters:,} parameters, {training.epochs} epochs, "
-        f"{found.images:,} images at {found.images_per_second:,.0f}/s",
+        f"training     {training.members} members of {prepared.parameters:,} parameters, {trained}",
         f"predicting   at {found.predictions_per_second:,.0f} images/s",
         f"engine       {prepared.chosen.sentence}",
         f"time         about {duration(found.seconds)} on {prepared.context.cores} cores ({prepared.context.device})",

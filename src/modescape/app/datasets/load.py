@@ -10,6 +10,7 @@ from modescape.app.datasets.digits import VALIDATION as DIGITS_VALIDATION
 from modescape.app.datasets.digits import load_digits
 from modescape.app.datasets.layouts import unknown_name
 from modescape.app.datasets.mnist1d import load_mnist1d
+from modescape.app.datasets.own_file import load_file
 from modescape.core.splits import Split
 from modescape.errors import SettingsError
 
@@ -29,7 +30,7 @@ HELD_OUT = {"digits": DIGITS_VALIDATION, "mnist1d": 500, "cifar10": 500, "cifar1
 def load(
     name: str, *, data_dir: Path | None = None, train: int | None = None, validation: int | None = None
 ) -> Dataset:
-    """Load a dataset and check it.
+    """Load a dataset by name, or from a file of one's own (see ``own_file.load_file``), and check it.
 
     ``validation`` is the number of last training examples held out (None: the dataset's own number, 0: none);
     ``train`` then keeps the first so many of the others (None: all). ``data_dir`` is where files are looked for, see
@@ -37,10 +38,13 @@ def load(
 
     Raises ``SettingsError`` for a name or a number that cannot be and ``DataError`` for missing or unusable data.
     """
-    if name not in DATASETS:
+    if name.endswith(".npz"):
+        whole, held_out = load_file(Path(name)), 0
+    elif name in DATASETS:
+        whole, held_out = DATASETS[name](data_dir), HELD_OUT[name]
+    else:
         raise unknown_name(name)
-    whole = DATASETS[name](data_dir)
-    dataset = replace(whole, splits=_split_up(whole, train, HELD_OUT[name] if validation is None else validation))
+    dataset = replace(whole, splits=_split_up(whole, train, held_out if validation is None else validation))
     check(dataset)
     return dataset
 

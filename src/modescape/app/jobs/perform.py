@@ -81,7 +81,7 @@ def _tables(prepared: Prepared, study: str, run: Run, results: RunResults) -> Ma
 def disk_needed(prepared: Prepared, tasks: Sequence[Task]) -> int:
     """Bytes that the run will take, roughly: checkpoints, one state a member, predictions."""
     weights = prepared.parameters * 4
-    networks = {task.name.rpartition("/epoch/")[0] for task in tasks if task.phase == "train"}
+    networks = {task.name.partition("/epoch/")[0] for task in tasks if task.phase == "train"}
     trajectories = len(networks) * checkpoint_count(prepared.recipe.setup, prepared.sizes) * weights
     checkpoints = sum(task.weight for task in tasks if task.unit == "checkpoints")
     largest = max(prepared.sizes.examples.values())
@@ -92,6 +92,8 @@ def disk_needed(prepared: Prepared, tasks: Sequence[Task]) -> int:
     members = sum(task.weight for task in tasks if task.unit == "draws") * weights
     methods = [task for task in tasks if task.phase == "predict" and task.unit == "members"]
     summaries = 10 * prepared.context.classes * examples_drawn(prepared, methods)
+    # Twenty quantities at most of the points of cross-sections, put down as they come and once more in the end.
+    summaries += 2 * 20 * 8 * sum(task.weight for task in tasks if task.unit == "points")
     kept = trajectories + 6 * weights * len(networks) + predictions
     return kept + drawn + members + summaries + 2**24
 
@@ -104,6 +106,17 @@ def examples_drawn(prepared: Prepared, tasks: Sequence[Task]) -> int:
             wanted = task.arguments["examples"]
             available = prepared.sizes.examples.get(task.arguments["split"], wanted)
             total += task.weight * min(wanted or available, available)
+    return total
+
+
+def examples_on_sections(prepared: Prepared, tasks: Sequence[Task]) -> int:
+    """Examples that networks on cross-sections predict: at every point, or about a quarter of them if refined."""
+    total = 0
+    for task in tasks:
+        if task.unit == "points" and "train_examples" in task.arguments:
+            available = prepared.sizes.examples[task.arguments["split"]]
+            wanted = min(task.arguments["examples"] or available, available) + task.arguments["train_examples"]
+            total += task.weight * wanted // (1 if task.arguments["tolerance"] == 0 else 4)
     return total
 
 

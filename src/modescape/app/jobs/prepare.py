@@ -16,6 +16,7 @@ from modescape.app.datasets.dataset import Dataset
 from modescape.app.datasets.load import load
 from modescape.app.jobs import network
 from modescape.app.jobs.engine import Chosen, Wanted, choose
+from modescape.app.jobs.imported import read_weights
 from modescape.app.jobs.recipe import Recipe
 from modescape.app.jobs.splits import Beyond, Digests, References, Splits
 from modescape.core.engine.engine import Engine
@@ -61,9 +62,19 @@ class Prepared:
         """
         record = self.recipe.record()
         shared = {name: record[name] for name in DECISIVE}
+        # Files of weights count by what is in them, wherever they lie.
+        shared["network"] = {name: value for name, value in shared["network"].items() if name != "weights"}
         belongs = {"recipe": shared, "data_sha256": self.dataset.digest, "engine": self.arithmetic}
         factory = self.recipe.network.factory
+        belongs |= {"weights_sha256": self.sizes.imported} if self.sizes.imported else {}
         return belongs | ({"factory_sha256": network.factory_digest(factory)} if factory else {})
+
+    def described(self, about: Mapping[str, str]) -> dict[str, Any]:
+        """What a run directory says of itself; ``about`` has its name and the command that makes it."""
+        examples = ", ".join(f"{count:,} {name}" for name, count in sorted(self.sizes.examples.items()))
+        data = {"name": self.dataset.name, "source": self.dataset.source, "licence": self.dataset.licence}
+        data |= {"examples": examples, "classes": str(self.context.classes)}
+        return {**about, "title": self.recipe.title, "description": self.recipe.description, "data": data}
 
     @property
     def arithmetic(self) -> dict[str, Any]:
@@ -153,6 +164,8 @@ def prepare(recipe: Recipe, options: Options) -> Prepared:
         clock=time.monotonic if device.type == "cuda" else time.thread_time,
         references=references,
     )
+    imported = [read_weights(Path(path), build) for path in recipe.network.weights]
+    context = replace(context, imported=[weights for weights, _ in imported])
     chosen = choose(context, options.engine)
     context = replace(context, engine=chosen.engine)
     sizes = Sizes(
@@ -164,6 +177,7 @@ def prepare(recipe: Recipe, options: Options) -> Prepared:
         others=beyond.others,
         extra=beyond.describe,
         references=Digests(references),
+        imported=tuple(digest for _, digest in imported),
     )
     return Prepared(recipe, dataset, context, sizes, facts.parameters, chosen)
 

@@ -15,8 +15,11 @@ from modescape.core.settings import settings
 from modescape.core.training.settings import Training
 from modescape.errors import SettingsError
 from modescape.studies.abstract import Study
+from modescape.studies.alignment import Alignment
 from modescape.studies.catalogue import STUDIES
+from modescape.studies.connectors import Connectors
 from modescape.studies.cross_sections import CrossSections
+from modescape.studies.curvature import Curvature
 from modescape.studies.diversity_accuracy import DiversityAccuracy
 from modescape.studies.ensembling import Ensembling
 from modescape.studies.setup import DataChoice, MethodChoice, NetworkChoice, Setup, SubspaceSettings
@@ -44,9 +47,12 @@ class Recipe:
     trajectories: Trajectories = Trajectories()
     diversity_accuracy: DiversityAccuracy = DiversityAccuracy()
     subspace_embedding: SubspaceEmbedding = SubspaceEmbedding()
+    connectors: Connectors = Connectors()
+    alignment: Alignment = Alignment()
     cross_sections: CrossSections = CrossSections()
     ensembling: Ensembling = Ensembling()
     shift: Shift = Shift()
+    curvature: Curvature = Curvature()
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.studies if name not in STUDIES]
@@ -132,7 +138,7 @@ def read(source: Source, overrides: Sequence[str] = (), factory: str | None = No
             "add --trust if you know where it comes from"
         )
     for override in overrides:
-        _apply(record, override)
+        apply(record, override)
     if factory is not None:
         options = {} if not isinstance(network, dict) or "name" in network else network.get("options", {})
         record["network"] = {"factory": factory, "options": options}
@@ -152,7 +158,8 @@ def validate(record: Mapping[str, Any], where: str) -> Recipe:
         raise SettingsError(_explain(error, where)) from error
 
 
-def _apply(record: dict[str, Any], override: str) -> None:
+def apply(record: dict[str, Any], override: str) -> None:
+    """Put one override, ``a.b=value``, into nested plain values. Raises ``SettingsError``."""
     key, equals, text = override.partition("=")
     path = key.strip().split(".")
     if not equals or not all(path):
