@@ -15,6 +15,7 @@ from modescape.app.jobs.prepare import Options, prepare
 from modescape.app.jobs.recipe import Recipe, apply, validate
 from modescape.app.jobs.report import render
 from modescape.app.runs.commit import write_file
+from modescape.app.runs.layout import Layout
 from modescape.errors import DataError, NetworkError
 from modescape.tables import Table
 
@@ -78,7 +79,7 @@ def landscape(
     ``modescape.errors``.
     """
     root = Path(out)
-    given = root / "given"
+    given = Layout(root).given
     many = weights if isinstance(weights, list | tuple) else [weights]
     files = [_weights_file(one, given / f"network-{place}.safetensors") for place, one in enumerate(many)]
     recipe = recipe_of(model if isinstance(model, str) else _path_of(model), files, _data_file(data, given), settings)

@@ -66,7 +66,7 @@ class Prepared:
         shared["network"] = {name: value for name, value in shared["network"].items() if name != "weights"}
         belongs = {"recipe": shared, "data_sha256": self.dataset.digest, "engine": self.arithmetic}
         factory = self.recipe.network.factory
-        belongs |= {"weights_sha256": self.sizes.imported} if self.sizes.imported else {}
+        belongs |= {"weights_sha256": list(self.sizes.imported)} if self.sizes.imported else {}
         return belongs | ({"factory_sha256": network.factory_digest(factory)} if factory else {})
 
     def described(self, about: Mapping[str, str]) -> dict[str, Any]:

@@ -31,6 +31,11 @@ class Layout:
         return self.root / "lock"
 
     @property
+    def given(self) -> Path:
+        """Weights and data that were handed over in memory, before there was a run."""
+        return self.root / "given"
+
+    @property
     def results(self) -> Path:
         """A directory for each task that was performed."""
         return self.root / "results"

@@ -67,8 +67,9 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _could_become_run(root: Path) -> bool:
-    """Whether a folder is empty, but for what a process killed in the middle of making a run leaves."""
-    return root.is_dir() and all(p.name == Layout(root).lock.name or p.name.startswith(ASIDE) for p in root.iterdir())
+    """Whether a folder is empty, but for what a run was given and what one killed while it was made leaves."""
+    expected = {Layout(root).lock.name, Layout(root).given.name}
+    return root.is_dir() and all(p.name in expected or p.name.startswith(ASIDE) for p in root.iterdir())
 
 
 @contextmanager
