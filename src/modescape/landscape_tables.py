@@ -104,7 +104,9 @@ CONNECTOR_PROFILES = Schema(
         Column("accuracy", "float", "accuracy on the study's split"),
         Column("disagreement_first", "float", "disagreement with the first end"),
         Column("disagreement_second", "float", "disagreement with the second end"),
-        Column("normalised_first", "float", "disagreement with the first end over its own error rate; NaN without error"),
+        Column(
+            "normalised_first", "float", "disagreement with the first end over its own error rate; NaN without error"
+        ),
         Column("normalised_second", "float", "the same with the second end"),
         Column("jensen_shannon_first", "float", "mean Jensen-Shannon divergence from the first end", "nats"),
         Column("jensen_shannon_second", "float", "the same from the second end", "nats"),
@@ -153,7 +155,9 @@ ALIGNMENTS = Schema(
         Column("middle_nll", "float", "its mean negative log-likelihood", "nats"),
         Column("middle_disagreement_a", "float", "fraction of examples on which its class is not the first end's"),
         Column("middle_disagreement_b", "float", "fraction of examples on which its class is not the second end's"),
-        Column("proof_disagreement", "float", "fraction of examples on which permuting changed the class: nothing else"),
+        Column(
+            "proof_disagreement", "float", "fraction of examples on which permuting changed the class: nothing else"
+        ),
         Column("proof_difference", "float", "largest change of a logit by permuting, over the largest logit: rounding"),
     ),
 )
@@ -168,5 +172,46 @@ ALIGNED_LINES = Schema(
         Column("accuracy", "float", "fraction of examples whose predicted class is the target"),
         Column("nll", "float", "mean negative log-likelihood", "nats"),
         Column("straight", "float", "the straight line between the ends' nll, which the barrier rises above", "nats"),
+    ),
+)
+
+_CURVED = Column("member", "int", "solution at which the curvature was measured")
+
+EIGENVALUES = Schema(
+    "eigenvalues",
+    "extreme eigenvalues of the Hessian of the mean training loss, in nats for each squared unit of a weight",
+    (
+        _CURVED,
+        Column("rank", "int", "1 is the largest, 2 the next; -1 the smallest, with its sign"),
+        Column("value", "float", "eigenvalue"),
+        Column("error", "float", "norm of H v - value v: an eigenvalue of H lies within it, but for rounding"),
+    ),
+)
+
+TRACES = Schema(
+    "traces",
+    "the training loss around each solution as a whole; errors are standard errors over random probes",
+    (
+        _CURVED,
+        Column("examples", "int", "training examples that the loss is the mean over"),
+        Column("weights", "int", "weights of the network, which is the number of eigenvalues"),
+        Column("loss", "float", "mean loss in evaluation mode", "nats"),
+        Column("gradient_norm", "float", "Euclidean norm of its gradient: 0 where the solution is stationary"),
+        Column("trace", "float", "trace of the Hessian"),
+        Column("trace_error", "float", "its standard error"),
+        Column("near_zero", "float", "fraction of eigenvalues within a hundredth of the largest around zero"),
+        Column("near_zero_error", "float", "its standard error"),
+    ),
+)
+
+SPECTRUM = Schema(
+    "spectrum",
+    "density of the eigenvalues of the Hessian, by stochastic Lanczos quadrature, peaks two grid steps wide",
+    (
+        _CURVED,
+        Column("eigenvalue", "float", "point of the grid"),
+        Column("density", "float", "mean over probes of the fraction of eigenvalues for each unit of eigenvalue"),
+        Column("low", "float", "smallest value over the probes"),
+        Column("high", "float", "largest value over the probes"),
     ),
 )

@@ -78,5 +78,5 @@ def from_rows(schema: Schema, rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def title_of(name: str) -> str:
     """A name that stands in a table, such as "low_rank_gaussian", as a reader would write it."""
-    proper = {"pca": "PCA", "swag": "SWAG", "gaussian": "Gaussian", "laplace": "Laplace"}
+    proper = {"pca": "PCA", "swag": "SWAG", "gaussian": "Gaussian", "laplace": "Laplace", "bezier": "Bezier"}
     return " ".join(proper.get(word, word) for word in name.split("_")).replace("low rank", "low-rank")

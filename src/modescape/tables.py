@@ -1,7 +1,20 @@
 """The bridge between rings: names, types and units of the columns of every result table."""
 
 from modescape.ensemble_tables import COSTS, DETECTION, EQUIVALENTS, FORECAST, SCORES, SEVERITIES, SHIFTS, VERDICTS
-from modescape.landscape_tables import ERRORS, GRID, MARKS, SECTIONS
+from modescape.landscape_tables import (
+    ALIGNED_LINES,
+    ALIGNMENTS,
+    CONNECTOR_PROFILES,
+    CONNECTORS,
+    EIGENVALUES,
+    ERRORS,
+    GRID,
+    MARKS,
+    SECTIONS,
+    SPECTRUM,
+    TRACES,
+    TRIANGLES,
+)
 from modescape.table import Column, Schema
 from modescape.table import Table as Table
 from modescape.table import from_rows as from_rows
@@ -232,8 +245,17 @@ ENSEMBLING = {schema.name: schema for schema in (ANSWERS, MEMBERS, VERDICTS, SCO
 SHIFT = {schema.name: schema for schema in (ANSWERS, MEMBERS, SHIFTS, SEVERITIES, SCORES, DETECTION)}
 """The tables of the study ``shift``."""
 
+ALIGNMENT = {schema.name: schema for schema in (ANSWERS, MEMBERS, ALIGNMENTS, ALIGNED_LINES)}
+"""The tables of the study ``alignment``."""
+
 CROSS_SECTIONS = {schema.name: schema for schema in (ANSWERS, MEMBERS, SECTIONS, GRID, ERRORS, MARKS)}
 """The tables of the study ``cross_sections``."""
+
+CONNECTING = {schema.name: schema for schema in (ANSWERS, MEMBERS, CONNECTORS, CONNECTOR_PROFILES, TRIANGLES)}
+"""The tables of the study ``connectors``."""
+
+CURVATURE = {schema.name: schema for schema in (ANSWERS, MEMBERS, EIGENVALUES, TRACES, SPECTRUM)}
+"""The tables of the study ``curvature``."""
 
 STUDIES = {
     "ensembling": ENSEMBLING,
@@ -241,6 +263,9 @@ STUDIES = {
     "trajectories": TRAJECTORIES,
     "diversity_accuracy": DIVERSITY_ACCURACY,
     "subspace_embedding": SUBSPACES,
+    "connectors": CONNECTING,
+    "alignment": ALIGNMENT,
     "cross_sections": CROSS_SECTIONS,
+    "curvature": CURVATURE,
 }
 """The tables of every study, by the study's name, in the order of a report: what decides, then what explains."""

@@ -1,7 +1,10 @@
 """The studies by name; to add one, write its file and its line here."""
 
 from modescape.studies.abstract import Study
+from modescape.studies.alignment import Alignment
+from modescape.studies.connectors import Connectors
 from modescape.studies.cross_sections import CrossSections
+from modescape.studies.curvature import Curvature
 from modescape.studies.diversity_accuracy import DiversityAccuracy
 from modescape.studies.ensembling import Ensembling
 from modescape.studies.shift import Shift
@@ -12,7 +15,10 @@ STUDIES: dict[str, type[Study]] = {
     "trajectories": Trajectories,
     "diversity_accuracy": DiversityAccuracy,
     "subspace_embedding": SubspaceEmbedding,
+    "connectors": Connectors,
+    "alignment": Alignment,
     "cross_sections": CrossSections,
     "ensembling": Ensembling,
     "shift": Shift,
+    "curvature": Curvature,
 }

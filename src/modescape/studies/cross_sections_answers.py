@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from modescape.studies.abstract import Result
-from modescape.studies.words import number, percent, small
+from modescape.studies.words import UNTRAINED, number, percent, small
 
 DROP = 0.05
 """Accuracy below the solution's at which its valley ends."""
+ALIKE = 0.15
+"""Of normalised similarity, and of a solution's length: so little is called none."""
 RIM = (0.6, 2.0)
 """Radii over which the function along another solution's ray is judged: those with the solution's accuracy."""
 
@@ -20,7 +22,7 @@ def answers(results: Sequence[Result]) -> list[dict[str, Any]]:
     of = {kind: [r for r in results if r.facts["kind"] == kind] for kind in ("line", "sector", "random", "plane")}
     return [
         *_between(of["line"]),
-        *(row for result in of["sector"] for row in _radial(result)),
+        *(row for result in of["sector"] for row in (*_radial(result), *_walks(result))),
         *(row for result in of["random"] for row in _around(result)),
         *_cost(results),
     ]
@@ -43,7 +45,7 @@ def _between(lines: Sequence[Result]) -> Iterator[dict[str, Any]]:
         middle,
         lambda row: (
             f"Half way between two solutions a network is right on {percent(row['value'])} of the examples, the "
-            f"solutions on {percent(float(np.mean(ends)))}{_over(row, 'pair', percent)}."
+            f"solutions on {percent(float(np.mean(ends)))}{_over(row, 'pair', percent)}.{_doubt(lines, ends)}"
         ),
     )
     yield _row(
@@ -57,7 +59,7 @@ def _between(lines: Sequence[Result]) -> Iterator[dict[str, Any]]:
 
 
 def _radial(result: Result) -> Iterator[dict[str, Any]]:
-    """Figure 5: the valley of each solution, what lies between, and the trajectories."""
+    """Figure 5: the valley of each solution, and what lies between."""
     layout, members = result.facts["layout"], result.facts["members"]
     rays = [_Ray(result, place) for place in range(2)]
     if layout == "orthonormal":
@@ -90,9 +92,15 @@ def _radial(result: Result) -> Iterator[dict[str, Any]]:
         [ray.similarity_to_other for ray in rays],
         lambda row: (
             f"From radius {RIM[0]:g} to {RIM[1]:g} of its ray the normalised similarity to the other solution is at "
-            f"most {number(row['value'])}{_over(row, 'ray', number)}: each valley has a function of its own."
+            f"most {number(row['value'])}{_over(row, 'ray', number)}"
+            f"{_if_little(row, ': each valley has a function of its own')}."
         ),
     )
+
+
+def _walks(result: Result) -> Iterator[dict[str, Any]]:
+    """Where trajectories run, seen from the origin."""
+    layout = result.facts["layout"]
     yield _row(
         f"initialisation_radius_{layout}",
         _projected(result, "initialisation", own=True),
@@ -106,7 +114,8 @@ def _radial(result: Result) -> Iterator[dict[str, Any]]:
         _projected(result, "checkpoint", own=False),
         lambda row: (
             f"The checkpoints of a training lie at most {number(row['value'])} off its ray"
-            f"{_over(row, 'network', number)}, on which its solution lies at 1: trajectories run radially."
+            f"{_over(row, 'network', number)}, on which its solution lies at 1"
+            f"{_if_little(row, ': trajectories run radially')}."
         ),
     )
 
@@ -203,6 +212,15 @@ def _cost(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
         [float(evaluated)],
         lambda row: f"Of {points:,} points {evaluated:,} were evaluated and the others interpolated{told}.",
     )
+
+
+def _if_little(row: dict[str, Any], conclusion: str) -> str:
+    return conclusion if row["most"] < ALIKE else ""
+
+
+def _doubt(results: Sequence[Result], accuracies: Sequence[float]) -> str:
+    """What is added where the solutions are hardly better than chance."""
+    return UNTRAINED if max(accuracies) < 1.5 / results[0].facts["classes"] else ""
 
 
 def _nearest(values: np.ndarray, wanted: float) -> int:

@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from modescape.app.cli import options
+from modescape.tables import STUDIES
 
 
 def study(
-    name: Annotated[str, typer.Argument(help="The study: trajectories, diversity_accuracy or subspace_embedding.")],
+    name: Annotated[str, typer.Argument(help=f"The study: {', '.join(STUDIES)}.")],
     recipe: options.Recipe = "digits",
     set_: options.Set = None,
     out: options.Out = None,

@@ -10,11 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from modescape.app.report import words
 from modescape.app.report.ensemble_table import ensemble_table
-from modescape.app.report.figures.catalogue import FIGURES, FigureModule
+from modescape.app.report.figures.catalogue import FIGURES, SCENES, FigureModule
 from modescape.app.report.figures.image import encode
 from modescape.app.report.figures.omitted import Omitted
 from modescape.app.report.record import RunRecord
 from modescape.app.report.score_table import ScoreTable
+from modescape.app.report.scripts import as_data, policy, surface_scripts
 from modescape.app.report.shift_table import shift_table
 from modescape.app.runs.commit import write_file
 from modescape.tables import Table, title_of
@@ -41,6 +42,11 @@ ENSEMBLE_GLOSSARY = {
         "deep-ensemble equivalent": "as many independent networks reach the calibrated NLL of an ensemble",
     },
     "shift": _ENSEMBLES | {"severity": "how strongly inputs are corrupted, from 0 (not at all) to 5"},
+    "cross_sections": {
+        "cross-section": "a line or a plane through weight space: every point of it is a network",
+        "agreement": "the fraction of examples for which two networks predict the same class",
+        "normalised agreement": "1 minus the normalised disagreement; 0 where errors are independent",
+    },
 }
 """More words, each shown where its study is in the report."""
 
@@ -63,6 +69,8 @@ class _Picture:
     caption: str
     png: bytes = b""
     svg: bytes = b""
+    scene: str = ""
+    """What a script draws in place of the image, where the browser can."""
 
     @property
     def source(self) -> str:
@@ -112,7 +120,8 @@ def _picture(stem: str, module: FigureModule, tables: Mapping[str, Table]) -> _P
     except Omitted as reason:
         return _Picture(stem, module.TITLE, str(reason))
     figure = module.draw(numbers)
-    return _Picture(stem, module.TITLE, module.caption(numbers), encode(figure, "png"), encode(figure, "svg"))
+    scene = as_data(SCENES[stem](numbers)) if stem in SCENES else ""
+    return _Picture(stem, module.TITLE, module.caption(numbers), encode(figure, "png"), encode(figure, "svg"), scene)
 
 
 def _page(record: RunRecord, pictures: Mapping[str, list[_Picture]]) -> str:
@@ -125,8 +134,11 @@ def _page(record: RunRecord, pictures: Mapping[str, list[_Picture]]) -> str:
     )
     environment.filters.update(number=words.number, duration=words.duration)
     template = environment.get_template("page.html.jinja")
+    scripts = surface_scripts() if any(one.scene for study in pictures.values() for one in study) else ()
     return template.render(
         record=record,
+        scripts=scripts,
+        policy=policy(scripts),
         studies=[_study(name, tables, pictures[name]) for name, tables in record.tables.items()],
         members=_members(record.tables),
         settings=words.sections(record.settings),

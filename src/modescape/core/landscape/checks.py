@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from modescape.core.seeds import global_generator
 from modescape.core.settings import require
 from modescape.core.shapes import Float
 from modescape.errors import NetworkError
@@ -33,9 +34,11 @@ def require_deterministic(module: nn.Module, examples: Float[Tensor, "example *s
     buffers are left alone.
     """
     module.eval()
-    before = _chance_of(examples.device)
-    first, second = (module(examples.clone()) for _ in range(2))
-    drawn = not torch.equal(before, _chance_of(examples.device))
+    # The global generator is everybody's: held here, no other thread draws from it to build a network of its own.
+    with global_generator(0, "deterministic"):
+        before = _chance_of(examples.device)
+        first, second = (module(examples.clone()) for _ in range(2))
+        drawn = not torch.equal(before, _chance_of(examples.device))
     if drawn or not _alike(first, second):
         how = "draws random numbers in evaluation mode" if drawn else "gives other logits when it is asked again"
         raise NetworkError(

@@ -4,6 +4,7 @@ All by products of the Hessian with vectors. Numbers are those of the examples t
 estimate for others.
 """
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +26,8 @@ TOGETHER_BYTES = 2**29
 """Memory at most for the vectors of probes that are iterated at once."""
 
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-8}
-_SYMMETRIC = 1e-2
-"""How far from symmetric products may be, over the largest eigenvalue: far more than rounding."""
+_SYMMETRIC = 1e-3
+"""How far from symmetric products may be, over the largest eigenvalue: more than rounding and tolerance make."""
 
 
 @dataclass(frozen=True)
@@ -89,17 +90,33 @@ class Quadrature:
         return float(self.weights[self.nodes < value].sum())
 
 
-def quadratures(loss: MeanLoss, probes: int, steps: int, generator: torch.Generator) -> Iterator[Quadrature]:
+def quadratures(
+    loss: MeanLoss, probes: int, steps: int, generator: torch.Generator, known: Eigenpairs | None = None
+) -> Iterator[Quadrature]:
     """One quadrature for each random probe; their mean is that of the density of eigenvalues.
 
     Stochastic Lanczos quadrature (Ubaru, Chen and Saad 2017; for networks Ghorbani et al. 2019, arXiv 1901.10159): the
-    entries of a probe are 1 and -1, over the root of their number. How many probes are iterated at once changes none.
+    entries of a probe are 1 and -1, over the root of their number. ``known`` eigenvalues are nodes of their own, each
+    with the weight of one eigenvalue, and probes have no part along their eigenvectors: what chance decides about is
+    the rest alone. How many probes are iterated at once changes nothing but rounding.
     """
     require(probes >= 1, f"probes must be at least 1, got {probes}")
+    require(steps >= 1, f"steps must be at least 1, got {steps}")
+    own = None if known is None else flatten(known.vectors).to(loss.device)
+    require(own is None or len(own) < loss.size, "all eigenvalues are known: there is nothing left for a probe")
     together = max(1, TOGETHER_BYTES // (8 * loss.size * min(steps, loss.size)))
     for first in range(0, probes, together):
-        drawn = [_signs(loss, generator) for _ in range(min(together, probes - first))]
-        yield from lanczos(loss, torch.stack(drawn) / loss.size**0.5, steps)
+        drawn = torch.stack([_signs(loss, generator) for _ in range(min(together, probes - first))])
+        rest = drawn if own is None else drawn - (drawn @ own.T) @ own
+        for found in lanczos(loss, rest, steps):
+            yield found if known is None else _joined(known, found, loss.size)
+
+
+def _joined(known: Eigenpairs, found: Quadrature, size: int) -> Quadrature:
+    one = torch.full_like(known.values, 1 / size)
+    weights = torch.cat([found.weights * (1 - len(one) / size), one])
+    nodes, order = torch.cat([found.nodes, known.values]).sort()
+    return Quadrature(nodes, weights[order])
 
 
 def lanczos(loss: MeanLoss, vectors: Float[Tensor, "vector weight"], steps: int) -> list[Quadrature]:
@@ -108,7 +125,6 @@ def lanczos(loss: MeanLoss, vectors: Float[Tensor, "vector weight"], steps: int)
     Every new vector is made orthogonal to all before it, twice. The nodes are the eigenvalues of the tridiagonal
     matrix, the weights the squares of the *first* entries of its eigenvectors.
     """
-    require(steps >= 1, f"steps must be at least 1, got {steps}")
     rows = vectors.double().to(loss.device)
     norms = rows.norm(dim=1, keepdim=True)
     require(bool((norms > 0).all()), "a probe is zero")
@@ -223,11 +239,15 @@ def _by_arpack(
         "the Hessian is zero: the loss is so flat here that its curvature rounds to nothing; take float64",
     )
     operator: Any = linalg.LinearOperator((loss.size, loss.size), matvec=image, dtype=np.float64)
+    # Counted from the other end of the spectrum, the smallest must be found to a smaller part of what is counted.
+    tolerance = _TOLERANCE[loss.dtype] * (1.0 if sign > 0 else 0.1)
     room = min(loss.size, max(2 * count + 1, 20))
+    # Where its start spans too little, newer versions draw another vector.
+    fresh: dict[str, Any] = {}
+    if "rng" in inspect.signature(linalg.eigsh).parameters:
+        fresh["rng"] = np.random.default_rng(generator.initial_seed())
     try:
-        _, columns = linalg.eigsh(
-            operator, count, which="LA", v0=start, ncv=room, tol=_TOLERANCE[loss.dtype], maxiter=300
-        )
+        _, columns = linalg.eigsh(operator, count, which="LA", v0=start, ncv=room, tol=tolerance, maxiter=300, **fresh)
     except linalg.ArpackError as error:
         raise ValueError(f"the extreme eigenvalues are not found ({error}); ask for fewer, or take float64") from error
     return torch.from_numpy(columns.T.copy())

@@ -6,6 +6,7 @@ dropout. Where units have kinks (ReLU, max-pooling) the Hessian is that of the s
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -45,6 +46,7 @@ class MeanLoss:
         load_into(self._module, weights, 0)
         own = dict(self._module.named_parameters())
         self._own = [own[name] for name in weights.params]
+        self._twice = False
         self._require_a_function()
 
     @property
@@ -66,8 +68,8 @@ class MeanLoss:
     def gradient(self) -> tuple[float, Float[Tensor, " weight"]]:
         """The mean loss in nats, and its gradient in float64."""
         loss, total = 0.0, torch.zeros(self.size, dtype=torch.float64, device=self.device)
-        for part in self._parts():
-            found = self._derived(part, self._own, None)
+        for part in self._parts(self.split):
+            found = self._derived(part)
             loss, total = loss + float(part.detach()), total + found
         return loss, total
 
@@ -78,23 +80,24 @@ class MeanLoss:
         Raises ``ValueError`` if the loss cannot be differentiated twice.
         """
         require(vectors.shape[1] == self.size, f"vectors of {vectors.shape[1]} numbers for {self.size} weights")
+        self._require_smooth()
         total = torch.zeros(vectors.shape, dtype=torch.float64, device=self.device)
         # Unit vectors of many weights have numbers that are small, and products that are smaller: scaled to lie near 1.
         factor = vectors.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
         ready = (vectors / factor).to(self.device, self.dtype)
-        for part in self._parts():
+        for part in self._parts(self.split):
             slopes = self._slopes(part)
             for row, vector in enumerate(ready):
-                total[row] += self._derived([slope for slope, _ in slopes], self._own, self._pieces(vector, slopes))
+                total[row] += self._derived([slope for slope, _ in slopes], self._pieces(vector, slopes))
         return total * factor.to(total)
 
-    def _parts(self) -> Iterator[Tensor]:
+    def _parts(self, split: Split) -> Iterator[Tensor]:
         """What each chunk of examples adds to the mean loss."""
         first = 0
-        for inputs in scaled_chunks(self.split, self.scaling):
-            targets = self.split.targets[first : first + len(inputs)].to(self.device).long()
+        for inputs in scaled_chunks(split, self.scaling):
+            targets = split.targets[first : first + len(inputs)].to(self.device).long()
             logits = self._module(inputs.to(self.dtype))
-            yield functional.cross_entropy(logits, targets, reduction="sum") / len(self.split)
+            yield functional.cross_entropy(logits, targets, reduction="sum") / len(split)
             first += len(inputs)
 
     def _slopes(self, part: Tensor) -> list[tuple[Tensor, int]]:
@@ -115,15 +118,10 @@ class MeanLoss:
         pieces = vector.split([tensor.numel() for tensor in self._own])
         return [pieces[place].view(slope.shape) for slope, place in slopes]
 
-    def _derived(self, of: Tensor | list[Tensor], by: list[nn.Parameter], along: list[Tensor] | None) -> Tensor:
+    def _derived(self, of: Tensor | list[Tensor], along: list[Tensor] | None = None) -> Tensor:
         """One vector in float64: the derivative by all parameters."""
-        again = along is not None
-        try:
-            found = torch.autograd.grad(of, by, along, retain_graph=again, allow_unused=True)
-        except (RuntimeError, NotImplementedError) as error:
-            what = "be differentiated twice" if again else "be differentiated"
-            raise ValueError(f"the loss of this network cannot {what}: {in_a_line(error)}") from error
-        rows = [torch.zeros_like(p) if row is None else row for p, row in zip(by, found, strict=True)]
+        found = torch.autograd.grad(of, self._own, along, retain_graph=along is not None, allow_unused=True)
+        rows = [torch.zeros_like(p) if row is None else row for p, row in zip(self._own, found, strict=True)]
         return torch.cat([row.reshape(-1) for row in rows]).double()
 
     @torch.no_grad()
@@ -137,3 +135,18 @@ class MeanLoss:
             f"the loss needs finite logits [example, class]; got a tensor of shape {tuple(logits.shape)}, or numbers "
             "that are not finite: does the solution belong to a training that diverged?",
         )
+
+    def _require_smooth(self) -> None:
+        """Let functions that refuse a second derivative say so: asked for certain derivatives, torch passes them by."""
+        if self._twice:
+            return
+        few = replace(self.split, inputs=self.split.inputs[:3], targets=self.split.targets[:3])
+        slopes = [slope for slope, _ in self._slopes(next(self._parts(few)))]
+        try:
+            torch.autograd.backward(slopes, [torch.ones_like(slope) for slope in slopes])
+        except (RuntimeError, NotImplementedError) as error:
+            raise ValueError(f"the loss of this network cannot be differentiated twice: {in_a_line(error)}") from error
+        finally:
+            for tensor in self._own:
+                tensor.grad = None
+        self._twice = True

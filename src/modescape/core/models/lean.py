@@ -141,7 +141,7 @@ def _difference(found: Lean, module: nn.Module, examples: Float[Tensor, "example
     Of two batch sizes, since a size may have been traced as a number; the module's own weights end in the lean network.
     """
     moved = copy.deepcopy(module).eval()
-    _perturb(moved)
+    perturb(moved)
     load_into(found.module, found.weights(of_module(moved, 0)), 0)
     fewer = examples[:1] if len(examples) > 1 else examples[[0, 0]]
     for batch in (examples, fewer):
@@ -159,7 +159,7 @@ def _difference(found: Lean, module: nn.Module, examples: Float[Tensor, "example
 
 
 @torch.no_grad()
-def _perturb(module: nn.Module) -> None:
+def perturb(module: nn.Module) -> None:
     """Move every number that members may differ in, so that none can pass for a constant; signs of buffers stay."""
     chance = torch.Generator().manual_seed(0)
 

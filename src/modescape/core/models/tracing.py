@@ -80,8 +80,11 @@ class _Tracer(fx.Tracer):
         return super().getattr(attr, attr_val, parameter_proxy_cache)
 
 
-def slim(network: nn.Module, folding: bool) -> Slim:
-    """The graph of a network in evaluation mode, which becomes part of it. Raises if it cannot be traced."""
+def traced(network: nn.Module) -> tuple[nn.Module, fx.Graph]:
+    """The graph of a network in evaluation mode, and a module around the network by which the graph's names go.
+
+    Names of the network's own parts start with ``network.`` there. Raises if the network cannot be traced.
+    """
     for layer in network.modules():
         hooks = [*layer._forward_hooks.values(), *layer._forward_pre_hooks.values()]
         foreign = [hook for hook in hooks if getattr(hook, "__module__", None) != HeldDropout.__module__]
@@ -91,7 +94,12 @@ def slim(network: nn.Module, folding: bool) -> Slim:
     root = _Root(network)
     # Tracing replaces how torch calls any layer: of two at once, one would put back the other's replacement.
     with _TRACING:
-        graph = _Tracer().trace(root)
+        return root, _Tracer().trace(root)
+
+
+def slim(network: nn.Module, folding: bool) -> Slim:
+    """The graph of a network in evaluation mode, which becomes part of it. Raises if it cannot be traced."""
+    root, graph = traced(network)
     names = {id(tensor): name for name, tensor in [*network.named_parameters(), *network.named_buffers()]}
     upstream = _upstream(graph, root, names)
     folds = _fold(graph, root) if folding else {}

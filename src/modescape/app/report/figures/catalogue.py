@@ -1,13 +1,15 @@
 """Every figure of every study, in the order of the page."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from matplotlib.figure import Figure
 
 from modescape.app.report.figures import (
+    aligned_lines,
     along_trajectory,
     between_solutions,
+    connectors,
     detection,
     embedding_map,
     equivalents,
@@ -16,10 +18,17 @@ from modescape.app.report.figures import (
     one_function,
     plane,
     purity,
+    section_directions,
+    section_planes,
+    section_profiles,
+    section_sector,
+    section_surface,
     severity,
     size_curves,
+    spectrum,
     subspace_map,
     subspaces_compared,
+    triangles,
     worth,
 )
 from modescape.tables import Table
@@ -52,5 +61,18 @@ FIGURES: dict[str, list[tuple[str, FigureModule]]] = {
     ],
     "diversity_accuracy": [("plane", plane), ("subspaces_compared", subspaces_compared)],
     "subspace_embedding": [("subspace_map", subspace_map), ("purity", purity)],
+    "connectors": [("connectors", connectors), ("triangles", triangles)],
+    "alignment": [("aligned_lines", aligned_lines)],
+    "cross_sections": [
+        ("sector", section_sector),
+        ("profiles", section_profiles),
+        ("solution_planes", section_planes),
+        ("directions", section_directions),
+        ("surface", section_surface),
+    ],
+    "curvature": [("spectrum", spectrum)],
 }
 """Study name -> (file stem, module)."""
+
+SCENES: dict[str, Callable[[Any], dict[str, Any]]] = {"surface": section_surface.scene}
+"""File stem -> what a script draws in place of the picture, where the browser can."""
