@@ -1,6 +1,7 @@
 """The study ``cross_sections`` end to end on a toy problem, every evaluated point against networks built by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -292,6 +293,9 @@ def test_settings_that_cannot_be_are_refused():
         with pytest.raises(ValueError, match=message):
             CrossSections(**field)
     context = toy.context_of(2)
+    noisy = replace(toy.sizes_of(context), noisy="it draws random numbers")
+    with pytest.raises(ValueError, match="draws random numbers"):
+        CrossSections().tasks(context.setup, noisy)
     for study, message in (
         (CrossSections(split="tset"), "there is no split 'tset'"),
         (CrossSections(unknown=("svhn",)), "no unknown inputs 'svhn'"),

@@ -218,7 +218,8 @@ class Sizes:
     ``families`` are the corruptions that the data can be put through (splits ``shift/FAMILY/SEVERITY``), ``others`` the
     names of all other splits that can be had: ``natural/NAME`` has the same classes, ``unknown/NAME`` none of them.
     ``extra`` tells about one of these, or raises why it cannot be had. ``references`` are digests by name, ``imported``
-    those of members trained elsewhere.
+    those of members trained elsewhere. ``noisy`` says why the network is no function of its weights and inputs alone,
+    if it is not.
     """
 
     examples: Mapping[str, int]
@@ -230,6 +231,12 @@ class Sizes:
     extra: Callable[[str], Extra] | None = None
     references: Mapping[str, str] = field(default_factory=dict)
     imported: tuple[str, ...] = ()
+    noisy: str = ""
+
+    def require_function(self) -> None:
+        """Raise ``ValueError`` where there is no landscape, before anything is trained."""
+        if self.noisy:
+            raise ValueError(self.noisy)
 
     @property
     def steps_per_epoch(self) -> int:

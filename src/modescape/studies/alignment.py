@@ -170,6 +170,7 @@ class Alignment(Study):
 
     def tasks(self, setup: Setup, sizes: Sizes) -> Sequence[Task]:
         """Train, then align every pair by every method."""
+        sizes.require_function()
         require(setup.training.members >= 2, "the study alignment needs training.members of at least 2")
         require(self.split in sizes.examples, f"there is no split {self.split!r}; choose {', '.join(sizes.examples)}")
         at = {"split": self.split, "examples": self.examples, "points": self.points}

@@ -38,6 +38,8 @@ STEERING = ("nll", "accuracy", "disagreement")
 """Quantities that decide where more points are evaluated; the others are carried along."""
 PLANES = ("sector", "plane", "principal", "random", "hessian", "gradient")
 LISTED = "measure/sections"
+MOST = 2001
+"""Points an axis: the table of a larger plane would not be held in memory."""
 
 
 def measure_sections(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
@@ -184,6 +186,7 @@ class CrossSections(Study):
         require(len(self.layouts) > 0, "layouts is empty; choose oblique, orthonormal or both")
         for name, least in (("lines", 1), ("rays", 1), ("grid", 5), ("points", 5), ("count", 1)):
             require(getattr(self, name) >= least, f"{name} must be at least {least}, got {getattr(self, name)}")
+        require(max(self.grid, self.points) <= MOST, f"grid and points must be at most {MOST:,} an axis")
         require(self.examples is None or self.examples >= 1, f"examples must be at least 1, got {self.examples}")
         require(self.train_examples >= 0, f"train_examples must be 0 or more, got {self.train_examples}")
         require(0 <= self.tolerance < 1, f"tolerance must lie in [0, 1), got {self.tolerance}")
@@ -211,6 +214,7 @@ class CrossSections(Study):
 
     def tasks(self, setup: Setup, sizes: Sizes) -> Sequence[Task]:
         """Train, evaluate each cross-section, list them."""
+        sizes.require_function()
         known = {*sizes.examples}
         require(self.split in known, f"there is no split {self.split!r}; choose {', '.join(sorted(known))}")
         for name in self.unknown:

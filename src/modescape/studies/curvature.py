@@ -135,6 +135,7 @@ class Curvature(Study):
 
     def tasks(self, setup: Setup, sizes: Sizes) -> Sequence[Task]:
         """Train, and measure at each solution."""
+        sizes.require_function()
         asked = {name: getattr(self, name) for name in ("examples", "top", "trace_probes", "probes", "steps", "points")}
         return [
             *training_tasks(setup, sizes),

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from modescape.core.landscape.checks import require_deterministic
 from modescape.core.models.batch_norm import has_batch_norm
 from modescape.core.models.catalogue import NETWORKS
 from modescape.core.models.checks import check_network
@@ -62,11 +63,15 @@ def factory_digest(path: str) -> str:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a plan must know of a network: its number of parameters, whether it has dropout and batch norm."""
+    """What a plan must know of a network: its number of parameters, whether it has dropout and batch norm.
+
+    ``noisy`` says why it is no function of its weights and inputs alone, if it is not.
+    """
 
     parameters: int
     dropout: bool
     batch_norm: bool
+    noisy: str
 
 
 def check(build: Callable[[], nn.Module], choice: NetworkChoice, split: Split, scaling: Scaling, classes: int) -> Facts:
@@ -88,4 +93,9 @@ def check(build: Callable[[], nn.Module], choice: NetworkChoice, split: Split, s
     if any(parameter.dtype != torch.float32 for parameter in module.parameters()):
         raise NetworkError(f"network {choice.title} has parameters that are not float32; modescape trains in float32")
     parameters = sum(parameter.numel() for parameter in module.parameters())
-    return Facts(parameters, dropout, has_batch_norm(module))
+    try:
+        require_deterministic(module, scaling(split.inputs[:4].cpu()))
+        noisy = ""
+    except NetworkError as error:
+        noisy = str(error)
+    return Facts(parameters, dropout, has_batch_norm(module), noisy)

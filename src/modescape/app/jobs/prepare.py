@@ -173,6 +173,7 @@ def prepare(recipe: Recipe, options: Options) -> Prepared:
         recipe.training.batch,
         dropout=facts.dropout,
         batch_norm=facts.batch_norm,
+        noisy=facts.noisy,
         families=beyond.families,
         others=beyond.others,
         extra=beyond.describe,
