@@ -12,14 +12,14 @@ from references.networks import finished
 from references.valleys import RING, RING_CENTRE, Valley
 from torch import nn
 
-from modescape.core.landscape.connectors import bezier, polygon
+from modescape.core.landscape.connectors import bezier, polygon, star
 from modescape.core.landscape.connectors import descent as descending
 from modescape.core.landscape.connectors.abstract import ends_of, fitted
 from modescape.core.landscape.connectors.bent import Bent
 from modescape.core.landscape.connectors.bezier import Bezier
 from modescape.core.landscape.connectors.catalogue import CONNECTORS
 from modescape.core.landscape.connectors.descent import Descent, Problem, Slope, row_of
-from modescape.core.landscape.connectors.elastic_band import ElasticBand, band_of
+from modescape.core.landscape.connectors.elastic_band import ElasticBand, _across, band_of
 from modescape.core.landscape.connectors.path import Path
 from modescape.core.landscape.connectors.polygon import Polygon
 from modescape.core.landscape.connectors.star import Star
@@ -82,6 +82,25 @@ def test_the_shares_of_a_random_t_are_those_of_the_path_there(module, curve):
     wanted = Path(valleys.at([0, 0], [1, 0], [2, 0]), (0.0, 0.5, 1.0), curve).coefficients(t)
     # the moved point comes last, and stands in the middle of the path
     assert torch.allclose(shares[:, [0, 2, 1]], wanted, atol=1e-12)
+
+
+def test_every_leg_of_a_star_is_as_likely_and_no_other_end_counts():
+    chance = torch.Generator().manual_seed(3)
+    shares = torch.tensor([star._shares(3, chance) for _ in range(600)], dtype=torch.float64)
+    assert torch.allclose(shares.sum(dim=1), torch.ones(600, dtype=torch.float64))
+    assert ((shares[:, :3] > 0).sum(dim=1) == 1).all()
+    # four standard errors of a third among 600, and of the mean of a uniform number
+    assert ((shares[:, :3] > 0).double().mean(dim=0) - 1 / 3).abs().max() < 0.08
+    assert abs(float(shares[:, 3].mean()) - 0.5) < 0.05
+
+
+def test_the_band_feels_no_force_along_the_path():
+    gradient = [torch.tensor([3.0, 1.0]), torch.tensor([2.0])]
+    tangent = [torch.tensor([0.6, 0.0], dtype=torch.float64), torch.tensor([0.8], dtype=torch.float64)]
+    # 3.4 of it lies along the tangent
+    found = _across(gradient, tangent)
+    assert torch.allclose(found[0], torch.tensor([3 - 0.6 * 3.4, 1.0]))
+    assert torch.allclose(found[1], torch.tensor([2 - 0.8 * 3.4]))
 
 
 def test_a_bent_point_finds_the_valley_in_its_hyperplane():

@@ -7,6 +7,7 @@ that is uniform on a leg that is uniform among the legs from every solution to t
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import combinations
 from typing import final
 
@@ -36,14 +37,15 @@ class Star(Connector):
     def moved(self, ends: Weights, problem: Problem) -> Fit:
         """See ``Connector``."""
         count = len(ends)
-
-        def shares(chance: torch.Generator) -> Sequence[float]:
-            leg = int(torch.randint(count, (), generator=chance))
-            t = float(torch.rand((), generator=chance, dtype=torch.float64))
-            return [(1 - t) / count if True else 0.0 for end in range(count)] + [t]
-
         means = {name: t.double().mean(dim=0, keepdim=True).to(t) for name, t in ends.params.items()}
         centre = Weights(means, {name: t[:1] for name, t in ends.buffers.items()}, ends.origin[:1])
-        hub = yield from lowered(Slope(problem, ends), ends, centre, shares)
+        hub = yield from lowered(Slope(problem, ends), ends, centre, partial(_shares, count))
         routes = [Route((first, count, second), (0.0, 0.5, 1.0)) for first, second in combinations(range(count), 2)]
         return Connection(stack([ends, hub]), tuple(routes))
+
+
+def _shares(count: int, chance: torch.Generator) -> Sequence[float]:
+    """What so many ends and the hub count at a random place of a random leg."""
+    leg = int(torch.randint(count, (), generator=chance))
+    t = float(torch.rand((), generator=chance, dtype=torch.float64))
+    return [1 - t if end == leg else 0.0 for end in range(count)] + [t]
