@@ -212,7 +212,7 @@ def numbers(drop=0.01, ends=0.9, middle=0.2):
     for name, lost, barrier in (("straight", 0.6, 2.0), ("bezier", drop, 0.1), ("polygon", 0.3, 0.2)):
         values = {"accuracy_ends": ends, "accuracy_lowest": ends - lost, "accuracy_drop": lost}
         values |= {"disagreement_middle": middle, "disagreement_ends": 0.25, "train_barrier": barrier}
-        values |= {"train_highest": barrier, "length_ratio": 1.2}
+        values |= {"train_highest": barrier, "train_mean": barrier, "length_ratio": 1.2}
         made += [told(quantity, name, value) for quantity, value in values.items()]
     return made
 

@@ -91,8 +91,10 @@ def answered(found: Sequence[Found], root: int, draws: int) -> list[dict[str, An
             rows.append(_row(quantity, name, values.mean(dim=1), percentile_interval(drawn)))
         barriers = [barrier(path.numbers[:, _TRAIN_NLL], path.numbers[:, _T]) for path in own]
         highest = [float(path.numbers[:, _TRAIN_NLL].max()) for path in own]
+        means = [float(torch.trapezoid(path.numbers[:, _TRAIN_NLL], path.numbers[:, _T])) for path in own]
         ratios = [path.facts["length"] / path.facts["distance"] for path in own]
-        for quantity, numbers in (("train_barrier", barriers), ("train_highest", highest), ("length_ratio", ratios)):
+        told = {"train_barrier": barriers, "train_highest": highest, "train_mean": means, "length_ratio": ratios}
+        for quantity, numbers in told.items():
             rows.append(_row(quantity, name, torch.tensor(numbers, dtype=torch.float64), (torch.nan, torch.nan)))
     return rows
 

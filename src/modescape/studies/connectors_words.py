@@ -27,7 +27,7 @@ def answers(numbers: Sequence[Mapping[str, Any]], looked_at: str, classes: int) 
         missing = {end: math.nan for end in ("low", "high") if one[end] is None}
         rows.setdefault(one["connector"], {})[one["of"]] = {**one, **missing}
     bent = [name for name in rows if name not in (STRAIGHT, STAR)]
-    lead = min(bent or list(rows), key=lambda name: rows[name]["train_highest"]["value"])
+    lead = min(bent or list(rows), key=lambda name: _training_loss(rows[name]))
     untrained = rows[lead]["accuracy_ends"]["value"] < 1 / classes + _ABOVE_CHANCE
     told = [("accuracy_drop", lead, _lead(rows, lead, looked_at) + (UNTRAINED if untrained else ""))]
     told.append(("disagreement_middle", lead, _function(rows[lead], lead, looked_at)))
@@ -43,6 +43,15 @@ def answers(numbers: Sequence[Mapping[str, Any]], looked_at: str, classes: int) 
         row = {**rows[name][quantity], "quantity": f"{quantity}_{name}", "sentence": sentence}
         table.append({column: row[column] for column in ANSWERS.names})
     return from_rows(ANSWERS, table)
+
+
+def _training_loss(rows: Mapping[str, Row]) -> tuple[float, float]:
+    """The highest on the way, where paths without a barrier are all as high as their ends, and then the mean."""
+    return round(rows["train_highest"]["value"], 2), rows["train_mean"]["value"]
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.1f} points"
 
 
 def called(name: str) -> str:
@@ -65,11 +74,11 @@ def _capital(text: str) -> str:
 def _lead(rows: Rows, lead: str, looked_at: str) -> str:
     drop = rows[lead]["accuracy_drop"]
     facts = (
-        f"along {called(lead)} accuracy on {looked_at} examples falls at most {percent(drop['value'])} below that of "
-        f"the ends{interval(drop, percent)}; {over(drop, 'path', percent)}"
+        f"along {called(lead)} accuracy on {looked_at} examples falls at most {_points(drop['value'])} below that of "
+        f"the ends{interval(drop, _points)}; {over(drop, 'path', _points)}"
     )
     if STRAIGHT in rows and lead != STRAIGHT:
-        facts += f"; along the straight line by {percent(rows[STRAIGHT]['accuracy_drop']['value'])}"
+        facts += f"; along the straight line by {_points(rows[STRAIGHT]['accuracy_drop']['value'])}"
     if drop["value"] <= _JOINED:
         wall = STRAIGHT in rows and rows[STRAIGHT]["accuracy_drop"]["value"] > _BROKEN
         told = (
@@ -115,8 +124,8 @@ def _barrier(rows: Mapping[str, Row], name: str) -> str:
 def _drop(rows: Mapping[str, Row], name: str) -> str:
     row = rows["accuracy_drop"]
     return (
-        f"Along {called(name)} accuracy falls at most {percent(row['value'])} below that of the ends"
-        f"{interval(row, percent)}; {over(row, 'path', percent)}."
+        f"Along {called(name)} accuracy falls at most {_points(row['value'])} below that of the ends"
+        f"{interval(row, _points)}; {over(row, 'path', _points)}."
     )
 
 
