@@ -161,6 +161,10 @@ class Trajectories(Study):
     def tasks(self, setup: Setup, sizes: Sizes) -> Sequence[Task]:
         """Train, predict, compare, embed."""
         require(
+            not setup.imported,
+            "there are no trajectories: network.weights gives solutions alone; choose another study, or train here",
+        )
+        require(
             setup.training.members >= 2, "the study trajectories compares runs: training.members must be at least 2"
         )
         require(self.split in sizes.examples, f"there is no split {self.split!r}; choose {', '.join(sizes.examples)}")
