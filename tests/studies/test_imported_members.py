@@ -66,7 +66,7 @@ def test_what_needs_training_is_refused():
     context, sizes = imported()
     with pytest.raises(ValueError, match=r"no trajectories: network\.weights gives solutions alone"):
         Trajectories(perplexities=(3.0,)).tasks(context.setup, sizes)
-    context, sizes = imported(methods=MethodChoice(names=("independent", "snapshot")))
+    context, sizes = imported(methods=MethodChoice(names=("independent", "snapshot"), cycles=3))
     with pytest.raises(ValueError, match="snapshot needs networks to be trained"):
         Ensembling().tasks(context.setup, sizes)
 
