@@ -63,7 +63,11 @@ MARKS = Schema(
         Column("x", "float", "where the nearest point of the cross-section is drawn"),
         Column("y", "float", "where the nearest point of the cross-section is drawn"),
         Column("distance", "float", "Euclidean distance to the cross-section"),
-        Column("magnified", "float", "factor by which its way from the solution is drawn longer; 1 for the true way"),
+        Column(
+            "magnified",
+            "float",
+            "factor by which its way from the mean of its kind is drawn longer; 1 for the true way",
+        ),
     ),
 )
 

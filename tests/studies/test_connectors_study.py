@@ -231,7 +231,7 @@ def test_the_first_sentence_follows_the_numbers(how, words):
 
 
 @pytest.mark.parametrize(
-    ("middle", "words"), [(0.2, "The function changes"), (0.05, "keeps much of the ends' function")]
+    ("middle", "words"), [(0.2, "passes through other functions"), (0.15, "one end's function becomes the other's")]
 )
 def test_the_second_sentence_is_about_functions(middle, words):
     assert words in answers(numbers(middle=middle), "100 test", 10).rows()[1]["sentence"]

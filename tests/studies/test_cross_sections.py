@@ -90,6 +90,8 @@ def test_there_is_every_table_and_every_section(toy_run):
     assert sorted(names) == sorted([*around, *through])
     sizes = dict(zip(names, zip(tables["sections"]["rows"], tables["sections"]["columns"], strict=True), strict=True))
     assert sizes["line/0-1"] == (9, 1) and sizes["random/0"] == (9, 9)
+    # Angles have 0, 45 and 90 degrees among them, whatever was asked for.
+    assert sizes["sector/oblique/0-1"] == (9, 17)
     assert [row["status"] for row in tables["members"].rows()] == ["done"] * 3
 
 
@@ -101,8 +103,8 @@ def test_points_of_a_sector_equal_networks_built_by_hand(toy_run):
         q: values(tables, "sector/oblique/0-1", q) for q in ("nll", "accuracy", "disagreement/1", "jensen_shannon/0")
     }
     checked = 0
-    for place in [(0, 0), (2, 3), (4, 5), (8, 8), (3, 1)]:
-        radius, angle = place[0] * 2.0 / 8, math.radians(-27 + place[1] * 144 / 8)
+    for place in [(0, 0), (2, 3), (4, 3), (8, 16), (4, 13)]:
+        radius, angle = place[0] * 2.0 / 8, math.radians(-27 + place[1] * 9)
         vector = radius * (math.cos(angle) * flat(ends[0]) + math.sin(angle) * flat(ends[1]))
         logits, targets = by_hand(context, vector, ends[0])
         rows = [slow.softmax(row) for row in logits.tolist()]
@@ -178,8 +180,24 @@ def test_marks_are_projections_and_drawn_members_are_magnified_around_their_solu
     assert [kinds.count(k) for k in ("initialisation", "checkpoint", "solution", "origin")] == [2, 10, 2, 1]
     drawn = [row for row in marks if row["kind"] == "diagonal_gaussian"]
     assert len(drawn) == 6 and {row["magnified"] for row in drawn} == {50.0}
-    # A fiftieth of what is drawn lies no farther than the drawn members themselves.
-    assert all(math.dist((r["x"], r["y"]), (1 - r["member"], r["member"])) > 0 for r in drawn)
+
+
+def test_members_drawn_are_magnified_around_their_mean(toy_run):
+    context, results, tables = toy_run
+    (task,) = [t for t in STUDY.tasks(context.setup, toy.sizes_of(context)) if t.name.endswith("sector/oblique/0-1")]
+    inputs = {n: lambda s=source: results.read(s) for n, source in task.inputs.items()}
+    *_, last = measure_sections(context, [Job({**task.arguments, "magnified": 1.0}, inputs)])
+    for member in (0, 1):
+        rows = [
+            n for n, label in enumerate(last.result.facts["marks"]) if tuple(label[:2]) == ("diagonal_gaussian", member)
+        ]
+        true = torch.stack([last.result.files["marks"][axis][rows] for axis in "xy"], dim=1)
+        marks = [r for r in tables["marks"].rows() if r["section"] == "sector/oblique/0-1"]
+        shown = torch.tensor(
+            [(r["x"], r["y"]) for r in marks if (r["kind"], r["member"]) == ("diagonal_gaussian", member)]
+        )
+        assert torch.allclose(shown.double(), true.mean(0) + 50 * (true - true.mean(0)), atol=1e-5)
+        assert not torch.allclose(shown.double(), true, atol=1e-3)
 
 
 def test_errors_tell_how_far_off_interpolation_is(toy_run):
@@ -190,7 +208,7 @@ def test_errors_tell_how_far_off_interpolation_is(toy_run):
     evaluated = dict(zip(tables["sections"]["section"], tables["sections"]["evaluated"], strict=True))
     told = [evaluated for _, evaluated in values(tables, "sector/oblique/0-1", "nll").values()]
     assert sum(told) == evaluated["sector/oblique/0-1"]
-    assert (sector["checked"] > 0) == (sum(told) < 81)
+    assert (sector["checked"] > 0) == (sum(told) < 9 * 17)
 
 
 def test_answers_are_read_off_the_grid(toy_run):
@@ -201,7 +219,7 @@ def test_answers_are_read_off_the_grid(toy_run):
     assert answers["accuracy_half_way"]["value"] == pytest.approx(np.mean(half))
     assert answers["accuracy_half_way"]["count"] == 2
     sector = values(tables, "sector/oblique/0-1", "accuracy")
-    assert answers["accuracy_between_oblique"]["value"] == sector[4, 4][0]  # radius 1, 45 degrees
+    assert answers["accuracy_between_oblique"]["value"] == sector[4, 8][0]  # radius 1, 45 degrees
     assert all(np.isfinite(row["value"]) or "no such number" in row["sentence"] for row in answers.values())
 
 

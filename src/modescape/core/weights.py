@@ -94,6 +94,15 @@ def load_into(module: torch.nn.Module, weights: Weights, member: int) -> None:
             tensor.copy_(source)
 
 
+def moved_to(weights: Weights, device: torch.device) -> Weights:
+    """The same members on a device."""
+    return Weights(
+        {name: tensor.to(device) for name, tensor in weights.params.items()},
+        {name: tensor.to(device) for name, tensor in weights.buffers.items()},
+        weights.origin,
+    )
+
+
 def stack(parts: Sequence[Weights]) -> Weights:
     """All members of all parts, in order."""
     require(len(parts) > 0, "nothing to stack")

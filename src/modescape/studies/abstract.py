@@ -219,7 +219,7 @@ class Sizes:
     names of all other splits that can be had: ``natural/NAME`` has the same classes, ``unknown/NAME`` none of them.
     ``extra`` tells about one of these, or raises why it cannot be had. ``references`` are digests by name, ``imported``
     those of members trained elsewhere. ``noisy`` says why the network is no function of its weights and inputs alone,
-    if it is not.
+    if it is not; ``unmatched`` why its hidden units cannot change places, if they cannot.
     """
 
     examples: Mapping[str, int]
@@ -232,6 +232,7 @@ class Sizes:
     references: Mapping[str, str] = field(default_factory=dict)
     imported: tuple[str, ...] = ()
     noisy: str = ""
+    unmatched: Callable[[], str] = lambda: ""
 
     def require_function(self) -> None:
         """Raise ``ValueError`` where there is no landscape, before anything is trained."""

@@ -23,7 +23,7 @@ from modescape.core.seeds import generator
 from modescape.core.settings import require, settings
 from modescape.core.splits import Split
 from modescape.core.weights import Weights, cosine, inner_products, stack
-from modescape.errors import SettingsError
+from modescape.errors import MemberFailed
 from modescape.landscape_tables import ALIGNED_LINES, ALIGNMENTS
 from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task
 from modescape.studies.alignment_answers import Aligned, answers, profile_rows, row_of
@@ -47,6 +47,10 @@ NONE = "none"
 """Solutions as they are, which every method is compared with."""
 
 
+AT_ONCE = 8
+"""Points of a line whose weights are held at once."""
+
+
 def align_pairs(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
     """Match each job's pair of solutions by its method, prove it, and measure the line between the two."""
     return in_turns(context, [_aligned(context, job) for job in jobs])
@@ -61,16 +65,18 @@ def _aligned(context: Context, job: Job) -> Generator[int, None, Result]:
     try:
         symmetry = symmetry_of(module, next(scaled_chunks(looked_at["train"], context.scaling)))
     except ValueError as error:
-        raise SettingsError(f"the study alignment: {error}") from error
+        raise MemberFailed(f"the study alignment: {error}", step=0) from error
     permutations = _permutations(context, job, symmetry, (one, other), looked_at["train"])
     permuted = permute(other, symmetry, permutations)
     network = Scratch(module, looked_at[split], context.scaling)
     proof = prove(network, (other, permuted), looked_at[split], context.scaling)
     if not proof.holds:
-        # Not a member's failure but ours: numbers of a changed function would pass for an answer.
-        raise SettingsError(
+        # Not a member's failure but ours, and told as one, so that other studies go on: numbers of a changed function
+        # would pass for an answer.
+        raise MemberFailed(
             f"permuting the hidden units of member {second} changes its logits by {proof.difference:.2g}, the largest "
-            f"being {proof.largest:.2g}; leave the study alignment out for the network {context.setup.network.title}"
+            f"being {proof.largest:.2g}; leave the study alignment out for the network {context.setup.network.title}",
+            step=0,
         )
     facts = {
         "pair": [first, second],
@@ -86,8 +92,8 @@ def _aligned(context: Context, job: Job) -> Generator[int, None, Result]:
     for name, examples in looked_at.items():
         logits = yield from _along(context, job, network, (one, permuted), examples)
         if not logits.isfinite().all():
-            raise SettingsError(f"the line between members {first} and {second} has logits that are not finite")
-        files[name] = _measured(logits, examples.targets)
+            raise MemberFailed(f"the line between members {first} and {second} has logits that are not finite", step=0)
+        files[name] = _measured(logits, examples.targets.to(logits.device))
     return Result(files, facts)
 
 
@@ -110,9 +116,11 @@ def _along(
     context: Context, job: Job, network: Scratch, ends: tuple[Weights, Weights], split: Split
 ) -> Generator[int, None, Tensor]:
     """Logits [point, example, class] along the line; batch-norm statistics are those of every point, the ends' too."""
-    points = line(*ends).at(torch.linspace(0, 1, job.arguments["points"], dtype=torch.float64)[:, None])
-    statistics = statistics_of(context, network.plain)
-    return (yield from predict(network, points, split, context.scaling, statistics))
+    way, statistics = line(*ends), statistics_of(context, network.plain)
+    found = []
+    for few in torch.linspace(0, 1, job.arguments["points"], dtype=torch.float64)[:, None].split(AT_ONCE):
+        found.append((yield from predict(network, way.at(few), split, context.scaling, statistics)))
+    return torch.cat(found)
 
 
 def _measured(logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -171,6 +179,8 @@ class Alignment(Study):
     def tasks(self, setup: Setup, sizes: Sizes) -> Sequence[Task]:
         """Train, then align every pair by every method."""
         sizes.require_function()
+        obstacle = sizes.unmatched()
+        require(not obstacle, f"hidden units cannot be matched: {obstacle}")
         require(setup.training.members >= 2, "the study alignment needs training.members of at least 2")
         require(self.split in sizes.examples, f"there is no split {self.split!r}; choose {', '.join(sizes.examples)}")
         at = {"split": self.split, "examples": self.examples, "points": self.points}

@@ -9,7 +9,7 @@ from modescape.studies.words import UNTRAINED, Row, interval, over, percent, sma
 Rows = Mapping[str, Row]
 Facts = Mapping[str, Any]
 
-LITTLE = 0.1
+LITTLE, LOST = 0.1, 0.02
 """What is left of a barrier, as a fraction, where it counts as gone."""
 
 _MATCHED = {"weights": "matched by weights", "activations": "matched by activations"}
@@ -73,7 +73,8 @@ def _lead(row: Row, rows: Rows, facts: Facts) -> str:
     if math.isnan(row["value"]):
         return f"There is no barrier between these solutions, even as they are: {numbers}."
     left = f"{numbers}, {percent(row['value'])} of it{interval(row, percent)}; {over(row, 'pair', percent)}"
-    if row["high"] <= LITTLE:
+    lost = rows["accuracy_ends"]["value"] - rows[f"middle_accuracy_{facts['best']}"]["value"]
+    if row["high"] <= LITTLE and lost <= LOST:
         return f"These solutions are one mode but for the order of their hidden units: {left}."
     found = "A better order may exist than the one that was found."
     if row["high"] < 1:

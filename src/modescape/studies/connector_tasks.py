@@ -18,8 +18,8 @@ from modescape.core.landscape.cross_section import CrossSection, Grid, plane_alo
 from modescape.core.predictions import predict
 from modescape.core.reductions import AgreementCounts, MemberScores, Reduction
 from modescape.core.training.settings import Optimiser
-from modescape.core.weights import Weights, flatten
-from modescape.errors import SettingsError
+from modescape.core.weights import Weights, flatten, moved_to
+from modescape.errors import MemberFailed
 from modescape.studies.abstract import Context, Job, Result
 from modescape.studies.drawing import in_turns, some_examples
 from modescape.studies.members import own_parts, pack, part_of, scratch, statistics_of, unpack
@@ -59,10 +59,11 @@ def _found(context: Context, job: Job) -> Generator[int, None, Result]:
     # Only the last part of a training is among the inputs, and a solution is its last checkpoint.
     parts = [own_parts(job, member)[-1] for member in members]
     solutions = [unpack(part.files["checkpoints"], m)[-1] for part, m in zip(parts, members, strict=True)]
+    ends = moved_to(ends_of(solutions), context.device)
     try:
-        found = yield from CONNECTORS[name](**job.arguments["settings"]).fit(ends_of(solutions), problem)
+        found = yield from CONNECTORS[name](**job.arguments["settings"]).fit(ends, problem)
     except ValueError as error:
-        raise SettingsError(f"connector {name} between members {members}: {error}") from error
+        raise MemberFailed(f"connector {name} between members {members}: {error}", step=0) from error
     routes = [{"through": r.through, "knots": r.knots, "curve": r.curve} for r in found.routes]
     return Result({"controls": pack(found.controls)}, {"origin": list(found.controls.origin), "routes": routes})
 

@@ -11,6 +11,10 @@ STRAIGHT, STAR = "straight", "star"
 _JOINED, _BROKEN = 0.02, 0.1
 """Drops of accuracy up to which solutions count as joined, and from which on they do not (the paper's "to check")."""
 
+_OWN = 0.75
+"""Disagreement of the middle with an end over that between the ends, from which on its function is its own: 0.5 is the
+least that there can be.
+"""
 _ABOVE_CHANCE = 0.05
 
 Rows = Mapping[str, Mapping[str, Row]]
@@ -92,12 +96,9 @@ def _lead(rows: Rows, lead: str, looked_at: str) -> str:
 
 def _function(rows: Mapping[str, Row], name: str, looked_at: str) -> str:
     row, ends = rows["disagreement_middle"], rows["disagreement_ends"]
-    differs = row["value"] > 0.5 * ends["value"] and ends["value"] > 0
-    told = (
-        "The function changes along the path"
-        if differs
-        else "Near its middle the path keeps much of the ends' function"
-    )
+    # What disagrees with neither end where these agree disagrees with each on half of what they disagree on.
+    own = row["value"] > _OWN * ends["value"] and ends["value"] > 0
+    told = "The path passes through other functions" if own else "Along the path one end's function becomes the other's"
     return (
         f"{told}: in the middle of {called(name)} the network disagrees with an end on {percent(row['value'])} of the "
         f"{looked_at} examples{interval(row, percent)}, the ends with each other on {percent(ends['value'])}; "

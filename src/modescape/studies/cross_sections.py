@@ -1,7 +1,7 @@
 """Where do solutions lie in weight space, and how does the function change between them? (the paper's figure 5)"""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, final
 
 import torch
@@ -14,6 +14,7 @@ from modescape.core.seeds import generator
 from modescape.core.settings import require, settings
 from modescape.core.splits import Split
 from modescape.core.subspaces.catalogue import SUBSPACES
+from modescape.core.weights import inner_products
 from modescape.errors import MemberFailed
 from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task
 from modescape.studies.cross_sections_tables import tables_of
@@ -34,12 +35,12 @@ from modescape.studies.sections import Kind, Materials, Place, place_of
 from modescape.studies.setup import Setup
 from modescape.tables import Table
 
-STEERING = ("nll", "accuracy", "disagreement")
+STEERING = ("nll", "accuracy", "disagreement", "normalised_disagreement")
 """Quantities that decide where more points are evaluated; the others are carried along."""
 PLANES = ("sector", "plane", "principal", "random", "hessian", "gradient")
 LISTED = "measure/sections"
-MOST = 2001
-"""Points an axis: the table of a larger plane would not be held in memory."""
+MOST = 501
+"""Points an axis: the table of a larger plane would take more than a few gigabytes of memory."""
 
 
 def measure_sections(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
@@ -49,14 +50,14 @@ def measure_sections(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Re
 
 def _section(context: Context, job: Job) -> Generator[int, None, Result]:
     members = job.arguments["members"]
-    trajectories = {member: trajectory(own_parts(job, member), member) for member in members}
-    materials = Materials(context, trajectories, job.arguments)
+    solutions = {member: trajectory(own_parts(job, member), member).solution for member in members}
+    materials = Materials(context, solutions, lambda m: trajectory(own_parts(job, m), m), job.arguments)
     try:
         place = place_of(materials)
-    except ValueError as error:
+    except (ValueError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
         raise MemberFailed(f"cross-section {job.arguments['name']}: {error}", step=0) from error
     asked = _asked(context, job.arguments)
-    measurer = Measurer(context, asked, [trajectories[member].solution for member in asked.references])
+    measurer = Measurer(context, asked, [solutions[member] for member in asked.references])
     known = Remembered(place.section.at, measurer, job.pad)
     picture = yield from _picture(context, job.arguments, place, known)
     return _result(materials, place, picture, asked, job)
@@ -106,6 +107,7 @@ def _result(materials: Materials, place: Place, picture: Picture, asked: Asked, 
         "titles": list(place.titles),
         "shape": [*picture.evaluated.shape, 1][:2],
         "examples": len(asked.split),
+        "lengths": [float(inner_products(solution).sqrt()) for solution in materials.solutions],
         "classes": materials.context.classes,
         "evaluated": picture.evaluations,
         "quantities": asked.quantities,
@@ -131,6 +133,16 @@ def _listed(context: Context, job: Job) -> Generator[int, None, Result]:
         raise MemberFailed("no cross-section could be made", step=0)
     yield 1
     return Result({}, {"tasks": list(job.inputs), "steps": context.steps})
+
+
+def _with_middle(points: int) -> int:
+    """The nearest number of points that puts one on both ends of a line and one half way."""
+    return 4 * max(1, round((points - 1) / 4)) + 1
+
+
+def _with_rays(points: int) -> int:
+    """The nearest number of angles with one at 0, one at 45 and one at 90 degrees."""
+    return 16 * max(1, round((points - 1) / 16)) + 1
 
 
 @dataclass(frozen=True)
@@ -161,7 +173,8 @@ class CrossSections(Study):
     Every quantity is measured on ``examples`` of a split (None: all), the training loss on ``train_examples`` (0: not
     at all), detection on splits of ``unknown`` inputs. Planes have ``grid`` points an axis, lines ``points``; points
     are evaluated until the estimated error of the others is below ``tolerance``, a share of each quantity's range (0:
-    all are). Onto them are projected the trajectories and ``count`` members of each subspace in ``drawn``, in sectors
+    all are; numbers of points are rounded so that solutions, and what is half way, lie on the grid). Onto them are
+    projected the trajectories and ``count`` members of each subspace in ``drawn`` that can be had, in sectors
     ``magnified`` so many times.
     """
 
@@ -233,7 +246,9 @@ class CrossSections(Study):
 
     def _task(self, setup: Setup, planned: _Planned, drawn: Sequence[str]) -> Task:
         flat = planned.kind in ("line", "ray")
-        points = [self.points] if flat else [2 * (self.grid // 2) + 1] * 2
+        points = [_with_middle(self.points)] if flat else [2 * (self.grid // 2) + 1] * 2
+        if planned.kind == "sector":
+            points[1] = _with_rays(self.grid)
         arguments = {
             "name": planned.name,
             "kind": planned.kind,
@@ -246,7 +261,7 @@ class CrossSections(Study):
             "unknown": [f"unknown/{name}" for name in self.unknown],
             "tolerance": 0.0 if flat else self.tolerance,
             "extent": self.extent,
-            "drawn": [] if flat else list(drawn),
+            "drawn": {} if flat else {name: asdict(setup.subspace(name)) for name in drawn},
             "count": self.count,
             "magnified": self.magnified if planned.kind == "sector" else 1.0,
         }

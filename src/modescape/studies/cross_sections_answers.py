@@ -13,8 +13,6 @@ DROP = 0.05
 """Accuracy below the solution's at which its valley ends."""
 ALIKE = 0.15
 """Of normalised similarity, and of a solution's length: so little is called none."""
-RIM = (0.6, 2.0)
-"""Radii over which the function along another solution's ray is judged: those with the solution's accuracy."""
 
 
 def answers(results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -70,8 +68,8 @@ def _radial(result: Result) -> Iterator[dict[str, Any]]:
         f"radius_reached_{layout}",
         [ray.reached for ray in rays],
         lambda row: (
-            f"Along a solution's ray the accuracy is within {100 * DROP:g} points of the solution's from radius "
-            f"{number(row['value'])} on{_over(row, 'ray', number)}, {names}."
+            f"Along a solution's ray, from the origin to it, the accuracy comes within {100 * DROP:g} points of "
+            f"the solution's at radius {number(row['value'])}{_over(row, 'ray', number)}, {names}."
         ),
     )
     yield _row(
@@ -91,9 +89,10 @@ def _radial(result: Result) -> Iterator[dict[str, Any]]:
         f"similarity_to_other_{layout}",
         [ray.similarity_to_other for ray in rays],
         lambda row: (
-            f"From radius {RIM[0]:g} to {RIM[1]:g} of its ray the normalised similarity to the other solution is at "
-            f"most {number(row['value'])}{_over(row, 'ray', number)}"
+            "Along a ray, wherever it is as accurate, the normalised similarity to the other solution is at most "
+            f"{number(row['value'])}{_over(row, 'ray', number)}"
             f"{_if_little(row, ': each valley has a function of its own')}."
+            f"{_doubt([result], [ray.enough + DROP for ray in rays])}"
         ),
     )
 
@@ -103,7 +102,7 @@ def _walks(result: Result) -> Iterator[dict[str, Any]]:
     layout = result.facts["layout"]
     yield _row(
         f"initialisation_radius_{layout}",
-        _projected(result, "initialisation", own=True),
+        [float(along.mean()) for along, _, _ in _marked(result, "initialisation")],
         lambda row: (
             f"Initialisations project onto their solution's ray at radius {number(row['value'])}"
             f"{_over(row, 'network', number)}."
@@ -111,11 +110,18 @@ def _walks(result: Result) -> Iterator[dict[str, Any]]:
     )
     yield _row(
         f"off_the_ray_{layout}",
-        _projected(result, "checkpoint", own=False),
+        [float(np.hypot(across, beyond).max()) for _, across, beyond in _marked(result, "checkpoint")],
         lambda row: (
-            f"The checkpoints of a training lie at most {number(row['value'])} off its ray"
-            f"{_over(row, 'network', number)}, on which its solution lies at 1"
-            f"{_if_little(row, ': trajectories run radially')}."
+            f"Checkpoints lie at most {number(row['value'])} of their solution's length off its ray"
+            f"{_over(row, 'network', number)}{_if_little(row, ': trajectories run radially')}."
+        ),
+    )
+    yield _row(
+        f"off_the_ray_as_drawn_{layout}",
+        [float(np.abs(across).max()) for _, across, _ in _marked(result, "checkpoint")],
+        lambda row: (
+            f"Within the sector it looks like at most {number(row['value'])}{_over(row, 'network', number)}: in so "
+            "many dimensions hardly anything of a way shows in a plane that was not made for it."
         ),
     )
 
@@ -140,7 +146,9 @@ class _Ray:
 
     @property
     def reached(self) -> float:
-        """Least radius from which on, up to the solution, the accuracy is close to the solution's."""
+        """Least radius from which on, up to the solution, the accuracy is close to the solution's; NaN without one."""
+        if math.isnan(self.enough):
+            return math.nan
         below = np.flatnonzero(~(self.accuracy[: self.row + 1, self.column] >= self.enough))
         return float(self.radii[below[-1] + 1]) if len(below) else 0.0
 
@@ -162,21 +170,22 @@ class _Ray:
 
     @property
     def similarity_to_other(self) -> float:
-        rim = (self.radii >= RIM[0] - 1e-9) & (self.radii <= RIM[1] + 1e-9)
-        return float(np.nanmax(self.other[rim, self.column]))
+        """The largest on the ray where its accuracy is close to its solution's."""
+        rim = (self.radii >= self.reached) & (self.accuracy[:, self.column] >= self.enough)
+        return float(np.nanmax(self.other[rim, self.column], initial=-math.inf)) if rim.any() else math.nan
 
 
-def _projected(result: Result, kind: str, own: bool) -> list[float]:
-    """For each member its marks' coordinate along its ray, or the largest across it, in units of the solution's."""
-    marks = result.files["marks"]
-    places = np.column_stack([marks["x"].numpy(), marks["y"].numpy()])
-    found = []
+def _marked(result: Result, kind: str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """For each member its marks' place along its ray, across it within the sector, and off the sector.
+
+    In units of the solution's length (across: of the other solution's in an oblique sector).
+    """
+    marks = {name: value.numpy() for name, value in result.files["marks"].items()}
     for axis, member in enumerate(result.facts["members"]):
         rows = [n for n, (what, whose, _) in enumerate(result.facts["marks"]) if (what, whose) == (kind, member)]
         if rows:
-            along = places[rows][:, axis if own else 1 - axis]
-            found.append(float(along.mean()) if own else float(np.abs(along).max()))
-    return found
+            places = np.column_stack([marks["x"], marks["y"]])[rows]
+            yield places[:, axis], places[:, 1 - axis], marks["distance"][rows] / result.facts["lengths"][axis]
 
 
 def _around(result: Result) -> Iterator[dict[str, Any]]:

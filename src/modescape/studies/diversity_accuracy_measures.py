@@ -300,7 +300,7 @@ def _ensembles(context: Context, job: Job, members: Sequence[int], base: int) ->
     even = torch.linspace(0, len(late) - 1, min(count, len(late))).round().long()
     groups = {
         INDEPENDENT: torch.stack([logits_of(job, m, split)[-1] for m in circle]),
-        TRAJECTORY: late[even],
+        **({TRAJECTORY: late[even]} if len(late) > 1 else {}),
     }
     for kind, logits in groups.items():
         mean = ensemble_probabilities(Predictions(logits, targets, tuple(range(len(logits))), split))

@@ -21,12 +21,11 @@ def marks_of(materials: Materials, place: Place, job: Job) -> tuple[dict[str, Te
     labels: list[Label] = []
     rows: list[Tensor] = []
     for found, weights in _networks(materials, job):
-        own, missed = place.section.project(weights)
-        own, missed, factor = own.cpu(), missed.cpu(), 1.0
-        if found[0][0] in job.arguments["drawn"]:
-            factor = job.arguments["magnified"]
-            centre = place.section.project(materials.trajectories[found[0][1]].solution)[0].cpu()
-            own = centre + factor * (own - centre)
+        projected = [tuple(part.cpu() for part in place.section.project(part)) for part in weights]
+        own, missed = (torch.cat(parts) for parts in zip(*projected, strict=True))
+        factor = job.arguments["magnified"] if found[0][0] in job.arguments["drawn"] else 1.0
+        # Around their own mean: many a subspace is centred on an average of checkpoints, off the solution.
+        own = own.mean(dim=0) + factor * (own - own.mean(dim=0)) if factor != 1 else own
         rows.append(torch.column_stack([place.drawn(own), missed, torch.full_like(missed, factor)]))
         labels += found
     if job.arguments["kind"] in ("sector", "ray"):
@@ -36,18 +35,23 @@ def marks_of(materials: Materials, place: Place, job: Job) -> tuple[dict[str, Te
     return dict(zip(("x", "y", "distance", "magnified"), numbers.T, strict=True)), labels
 
 
-def _networks(materials: Materials, job: Job) -> Iterator[tuple[list[Label], Weights]]:
+def _networks(materials: Materials, job: Job) -> Iterator[tuple[list[Label], Iterator[Weights]]]:
+    """Labels, and the networks that bear them, a few at a time."""
     members: list[int] = job.arguments["members"]
     for member in members:
-        path = materials.trajectories[member]
+        path = materials.trajectory(member)
         last = len(path) - 1
         kinds = ["initialisation"] * (last > 0) + ["checkpoint"] * (last - 1) + ["solution"]
-        yield [(kind, member, place) for place, kind in enumerate(kinds)], path.weights
+        yield [(kind, member, place) for place, kind in enumerate(kinds)], iter([path.weights])
     for name in job.arguments["drawn"]:
         for member in members:
             arguments: dict[str, Any] = {"subspace": name, "member": member, "purpose": "section"}
             sampler = Sampler(materials.context, Job(arguments, job.inputs))
-            for number in range(job.arguments["count"]):
-                chance = ("member", member, "subspace", name, "section", number)
-                drawn = sampler.subspace.draw(sampler.state, 1, generator(materials.context.setup.seed, *chance))
-                yield [(name, member, number)], drawn
+            count: int = job.arguments["count"]
+            yield [(name, member, number) for number in range(count)], _drawn(sampler, count)
+
+
+def _drawn(sampler: Sampler, count: int) -> Iterator[Weights]:
+    for number in range(count):
+        chance = ("member", sampler.member, "subspace", sampler.name, "section", number)
+        yield sampler.subspace.draw(sampler.state, 1, generator(sampler.context.setup.seed, *chance))

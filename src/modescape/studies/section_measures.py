@@ -40,7 +40,8 @@ class Asked:
     @property
     def quantities(self) -> list[str]:
         """Names of what is evaluated, in order."""
-        by_reference = [f"{name}/{m}" for m in self.references for name in ("disagreement", "jensen_shannon")]
+        compared = ("disagreement", "normalised_disagreement", "jensen_shannon")
+        by_reference = [f"{name}/{m}" for m in self.references for name in compared]
         training = ["train_nll", "train_accuracy"] if self.train is not None else []
         detection = [f"detection/{name}" for name in self.unknown]
         return ["nll", "accuracy", "calibration_error", *by_reference, *training, *detection]
@@ -83,7 +84,7 @@ class Measurer:
     def _row(self, logits: Float[Tensor, "example class"], strange: Mapping[str, Tensor]) -> list[float]:
         targets = self.asked.split.targets.to(logits.device)
         if not logits.isfinite().all():
-            return [math.nan] * (3 + 2 * len(self.references) + len(strange))
+            return [math.nan] * (3 + 3 * len(self.references) + len(strange))
         log_p, classes = logits.double().log_softmax(dim=-1), logits.argmax(dim=-1)
         row = [
             float(-log_p.gather(-1, targets[:, None]).mean()),
@@ -91,7 +92,8 @@ class Measurer:
             float(calibration_error(log_p, targets, self.weights)[0]),
         ]
         for reference in self.references:
-            row.append(float(differing(classes[None], reference.argmax(dim=-1)).double().mean()))
+            apart = differing(classes[None], reference.argmax(dim=-1)).double().mean(dim=1)
+            row += [float(apart), float(normalised_disagreement(apart, torch.full_like(apart, 1 - row[1])))]
             row.append(float(jensen_shannon(torch.stack([logits, reference])).mean()))
         row += [_detected(logits, other) for other in strange.values()]
         return row
@@ -121,18 +123,15 @@ def _detected(known: Float[Tensor, "example class"], unknown: Float[Tensor, "oth
 def derived(quantities: Sequence[str], values: Float[Tensor, "*grid quantity"]) -> dict[str, Float[Tensor, "*grid"]]:
     """All quantities by name, with those that follow from others.
 
-    ``normalised_disagreement/M`` is disagreement with M over the point's own error rate; ``similarity/M`` the share of
-    examples with the same class; ``normalised_similarity/M`` 1 less the normalised disagreement: about 0 for unrelated
-    functions of any accuracy, where plain similarity grows with accuracy.
+    ``similarity/M`` is the share of examples with the class that M predicts; ``normalised_similarity/M`` 1 less the
+    normalised disagreement: about 0 for unrelated functions of any accuracy, where plain similarity grows with it.
     """
     found = {name: values[..., place] for place, name in enumerate(quantities)}
     for name in quantities:
         kind, _, reference = name.partition("/")
-        if kind == "disagreement":
-            normalised = normalised_disagreement(found[name], 1 - found["accuracy"])
-            found[f"normalised_disagreement/{reference}"] = normalised
-            found[f"similarity/{reference}"] = 1 - found[name]
-            found[f"normalised_similarity/{reference}"] = 1 - normalised
+        if kind in ("disagreement", "normalised_disagreement"):
+            similar = "similarity" if kind == "disagreement" else "normalised_similarity"
+            found[f"{similar}/{reference}"] = 1 - found[name]
     return found
 
 

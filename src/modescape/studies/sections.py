@@ -14,6 +14,7 @@ from modescape.core.landscape.directions import gradient, principal_axes, random
 from modescape.core.landscape.mean_loss import MeanLoss
 from modescape.core.landscape.sector import Layout, cartesian, ray, sector
 from modescape.core.seeds import generator
+from modescape.core.settings import require
 from modescape.core.shapes import Float
 from modescape.core.splits import Split
 from modescape.core.weights import Trajectory, Weights, inner_products
@@ -52,16 +53,20 @@ class Place:
 
 @dataclass(frozen=True)
 class Materials:
-    """What cross-sections are made of: trajectories by member, and what decides about directions."""
+    """What cross-sections are made of: solutions by member, and what decides about directions.
+
+    ``trajectory`` reads that of a member anew whenever it is asked for, so that none is held for long.
+    """
 
     context: Context
-    trajectories: Mapping[int, Trajectory]
+    by_member: Mapping[int, Weights]
+    trajectory: Callable[[int], Trajectory]
     arguments: Mapping[str, Any]
 
     @property
     def solutions(self) -> list[Weights]:
         """The solutions that this cross-section is about, stacks of one."""
-        return [self.trajectories[member].solution for member in self.arguments["members"]]
+        return [self.by_member[member] for member in self.arguments["members"]]
 
     @property
     def points(self) -> tuple[int, ...]:
@@ -90,7 +95,7 @@ def _plane(materials: Materials) -> Place:
 
 def _principal(materials: Materials) -> Place:
     (member,) = materials.arguments["members"]
-    path = materials.trajectories[member]
+    path = materials.trajectory(member)
     found = principal_axes(path.weights, 2, about="last")
     titles = [
         f"principal axis {n + 1} of the trajectory ({100 * float(share):.0f}% of it), distance"
@@ -123,6 +128,7 @@ def _gradient(materials: Materials) -> Place:
     (member,), (solution,) = materials.arguments["members"], materials.solutions
     context = materials.context
     uphill = gradient(_module(context), solution, _about(context), context.scaling)
+    require(any(bool(t.any()) for t in uphill.params.values()), "the gradient is zero, and so has no direction")
     chance = generator(context.setup.seed, "section", "gradient", member)
     other = random_directions(solution, 1, chance, normalisation="whole")
     both = {name: torch.cat([tensor.double(), other.params[name].double()]) for name, tensor in uphill.params.items()}
@@ -180,9 +186,8 @@ def _steep(materials: Materials, directions: Weights, titles: tuple[str, str]) -
 
 def _isometric(materials: Materials, section: CrossSection, titles: tuple[str, str]) -> Place:
     """The least window, with a margin, that shows the solutions, or all of a trajectory."""
-    shown = [materials.trajectories[m].weights for m in materials.arguments["members"]]
-    if materials.arguments["kind"] == "plane":
-        shown = materials.solutions
+    members, kind = materials.arguments["members"], materials.arguments["kind"]
+    shown = materials.solutions if kind == "plane" else [materials.trajectory(m).weights for m in members]
     where = torch.cat([section.project(weights)[0].cpu() for weights in shown]) @ section.frame.cpu()
     low, high = where.amin(dim=0), where.amax(dim=0)
     room = MARGIN * float((high - low).max())

@@ -53,7 +53,10 @@ def test_one_set_is_both_splits_and_that_is_said(tmp_path):
         ({"inputs": INPUTS[:5], "targets": TARGETS}, r"train_inputs are \[5, 1, 5\] for 12 train_targets"),
         ({"inputs": INPUTS[:, 0], "targets": TARGETS}, "add a channel axis"),
         ({"inputs": np.full((12, 1, 5), np.nan), "targets": TARGETS}, "NaN or infinite"),
-        ({"inputs": INPUTS, "targets": TARGETS - 1}, "label -1"),
+        ({"inputs": INPUTS, "targets": TARGETS - 1}, "train_targets run from -1 to 1; number the classes from 0 on"),
+        ({"inputs": INPUTS, "targets": TARGETS * 10**9}, "run from 0 to 2000000000"),
+        ({"inputs": INPUTS * 1j, "targets": TARGETS}, "train_inputs are complex128, expected real numbers"),
+        ({"inputs": INPUTS, "targets": TARGETS, "test_inputs": INPUTS}, "keep one of both forms"),
         ({"inputs": np.array([object()] * 12), "targets": TARGETS}, "is no npz of plain arrays"),
     ],
 )

@@ -48,4 +48,4 @@ def landscape(
     recipe = recipe_of(model, weights, data, overrides, curvature)
     prepared = prepare(recipe, Options(data_dir, device, cores))
     root = out or Path("runs") / "landscape"
-    fill(prepared, recipe.studies, root, about(recipe), dry_run, json)
+    fill(prepared, recipe.studies, root, about(recipe, overrides, curvature), dry_run, json)

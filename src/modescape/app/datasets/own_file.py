@@ -16,6 +16,8 @@ FORM = (
     "or inputs and targets alone; and may have classes, their names"
 )
 
+MOST_CLASSES = 100_000
+
 
 def load_file(path: Path) -> Dataset:
     """The arrays of an npz file: ``train_inputs``, ``train_targets``, ``test_inputs``, ``test_targets``.
@@ -25,7 +27,11 @@ def load_file(path: Path) -> Dataset:
     nothing in a file is ever run.
     """
     arrays = _arrays(path)
+    source = f"{path.name}, a file of one's own"
     if {"inputs", "targets"} <= arrays.keys():
+        if any(name.startswith(("train_", "test_")) for name in arrays):
+            raise DataError(f"{path} has inputs beside train_inputs or test_inputs; keep one of both forms: {FORM}")
+        source += ", with one set of examples: what is called test is what is called train"
         say(f"{path.name} has one set of examples: what is called test is what is called train")
         arrays |= {f"{split}_{kind}": arrays[kind] for split in ("train", "test") for kind in ("inputs", "targets")}
     missing = [n for n in (f"{s}_{k}" for s in ("train", "test") for k in ("inputs", "targets")) if n not in arrays]
@@ -35,7 +41,7 @@ def load_file(path: Path) -> Dataset:
     classes = 1 + max(int(split.targets.max()) if len(split) else 0 for split in splits.values())
     names = [str(name) for name in arrays.get("classes", np.arange(classes))]
     # The whole file name: a file called cifar10.npz is not CIFAR-10.
-    return Dataset(path.name, splits, tuple(names), f"{path.name}, a file of one's own", "unknown")
+    return Dataset(path.name, splits, tuple(names), source, "unknown")
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -53,6 +59,12 @@ def _split(path: Path, split: str, arrays: dict[str, np.ndarray]) -> Split:
     if targets.ndim != 1 or not np.issubdtype(targets.dtype, np.integer):
         raise DataError(
             f"{path}: {split}_targets are {targets.dtype} {list(targets.shape)}, expected whole numbers [example]"
+        )
+    if inputs.dtype.kind not in "biuf":
+        raise DataError(f"{path}: {split}_inputs are {inputs.dtype}, expected real numbers")
+    if len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < MOST_CLASSES:
+        raise DataError(
+            f"{path}: {split}_targets run from {targets.min()} to {targets.max()}; number the classes from 0 on"
         )
     if inputs.ndim == 0 or len(inputs) != len(targets):
         raise DataError(f"{path}: {split}_inputs are {list(inputs.shape)} for {len(targets)} {split}_targets")

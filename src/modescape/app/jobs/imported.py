@@ -39,7 +39,7 @@ def read_weights(path: Path, build: Callable[[], nn.Module]) -> tuple[Weights, s
                 f"{path}: {name} has shape {list(given[name].shape)}, in the network {list(tensor.shape)}: "
                 "the weights are those of another network"
             )
-        if given[name].is_floating_point() and not given[name].isfinite().all():
+        if given[name].is_floating_point() and not given[name].to(tensor.dtype).isfinite().all():
             raise NetworkError(f"{path}: {name} has numbers that are not finite")
     module.load_state_dict(given)
     digest = hashlib.sha256()

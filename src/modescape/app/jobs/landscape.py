@@ -1,12 +1,17 @@
 """The landscape around networks that somebody trained: what `modescape landscape` and its Python twin do."""
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import io
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from modescape.app.executors.abstract import Happening
@@ -81,18 +86,35 @@ def landscape(
     root = Path(out)
     given = Layout(root).given
     many = weights if isinstance(weights, list | tuple) else [weights]
-    files = [_weights_file(one, given / f"network-{place}.safetensors") for place, one in enumerate(many)]
+    files = [_weights_file(one, given) for one in many]
     recipe = recipe_of(model if isinstance(model, str) else _path_of(model), files, _data_file(data, given), settings)
-    prepared = prepare(recipe, Options())
-    outcome = perform(prepared, [STUDY], root, prepared.described(about(recipe)), listen)
+    with _as_it_was():
+        prepared = prepare(recipe, Options())
+        outcome = perform(prepared, [STUDY], root, prepared.described(about(recipe, settings)), listen)
     return Landscape(root, render(root), outcome.tables[STUDY])
 
 
-def about(recipe: Recipe) -> dict[str, str]:
-    """A name, and the command that makes the same run again."""
-    words = ["modescape landscape", f"--model {recipe.network.factory}"]
-    words += [f"--weights {path}" for path in recipe.network.weights]
-    return {"name": "landscape", "command": " ".join([*words, f"--data {recipe.data.name}"])}
+def about(recipe: Recipe, overrides: Sequence[str] = (), curvature: bool = False) -> dict[str, str]:
+    """A name, and the command that makes the same run again; where a script is needed for it, what it calls."""
+    words = ["modescape", "landscape", "--model", recipe.network.factory or ""]
+    words += [word for path in recipe.network.weights for word in ("--weights", path)]
+    words += ["--data", recipe.data.name, *(word for one in overrides for word in ("--set", one))]
+    command = shlex.join([*words, *(["--curvature"] if curvature else [])])
+    if words[3].startswith("__main__:"):
+        command = f"modescape.landscape({words[3].partition(':')[2]}, ...) in the script that was run"
+    return {"name": "landscape", "command": command}
+
+
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Threads and precision are the caller's again in the end."""
+    threads, products = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
+    convolutions = torch.backends.cudnn.allow_tf32
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = products, convolutions
 
 
 def _path_of(model: Callable[..., nn.Module]) -> str:
@@ -105,14 +127,14 @@ def _path_of(model: Callable[..., nn.Module]) -> str:
     return f"{model.__module__}:{name}"
 
 
-def _weights_file(one: Any, path: Path) -> str:
+def _weights_file(one: Any, given: Path) -> str:
     if isinstance(one, str | Path):
         return str(one)
     tensors = one.state_dict() if isinstance(one, nn.Module) else one
     if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise NetworkError(f"weights are {type(one).__name__}; give files, modules, or state dicts of tensors")
-    write_file(path, safetensors.torch.save({n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}))
-    return str(path)
+    kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    return _kept(safetensors.torch.save(kept), given, "network-{}.safetensors")
 
 
 def _data_file(data: Any, given: Path) -> str:
@@ -121,7 +143,18 @@ def _data_file(data: Any, given: Path) -> str:
     arrays = dict(zip(("inputs", "targets"), data, strict=True)) if isinstance(data, tuple) and len(data) == 2 else data
     if not isinstance(arrays, Mapping):
         raise DataError("data are neither a dataset's name, nor a file, nor (inputs, targets), nor a mapping of arrays")
-    given.mkdir(parents=True, exist_ok=True)
-    path = given / "data.npz"
-    np.savez(path, allow_pickle=False, **{name: np.asarray(values) for name, values in arrays.items()})
+    held = io.BytesIO()
+    np.savez(held, allow_pickle=False, **{name: _array(values) for name, values in arrays.items()})
+    return _kept(held.getvalue(), given, "data-{}.npz")
+
+
+def _array(values: Any) -> np.ndarray:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _kept(content: bytes, given: Path, name: str) -> str:
+    """Write what was given, under a name of its own, so that what an earlier call gave stays."""
+    path = given / name.format(hashlib.sha256(content).hexdigest()[:12])
+    if not path.exists():
+        write_file(path, content)
     return str(path)

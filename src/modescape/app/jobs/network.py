@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from modescape.core.landscape.checks import require_deterministic
+from modescape.core.landscape.symmetry import symmetry_of
 from modescape.core.models.batch_norm import has_batch_norm
 from modescape.core.models.catalogue import NETWORKS
 from modescape.core.models.checks import check_network
@@ -56,9 +57,14 @@ def factory_digest(path: str) -> str:
     """SHA-256 of the file that defines a factory, so that a run is not continued with another network."""
     function = inspect.unwrap(load_factory(path))
     owner = inspect.getmodule(function) if inspect.isroutine(function) or inspect.isclass(function) else None
-    # What is no function (a partial, an object) is looked for in the module that the path names.
-    source = inspect.getsourcefile(owner or importlib.import_module(path.partition(":")[0]))
-    return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else "unknown"
+    try:
+        # What is no function (a partial, an object) is looked for in the module that the path names.
+        source = inspect.getsourcefile(owner or importlib.import_module(path.partition(":")[0]))
+        return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else "unknown"
+    except (TypeError, OSError):
+        # Written in a notebook or at a prompt: there is no file, but there may be a text.
+        code = getattr(function, "__code__", None)
+        return hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest() if code else "unknown"
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,17 @@ class Facts:
     dropout: bool
     batch_norm: bool
     noisy: str
+
+
+def unmatched(build: Callable[[], nn.Module], inputs: Tensor) -> str:
+    """Why no hidden unit of the network can change places with another; empty if some can."""
+    with global_generator(0, "check"):
+        module = build().eval()
+    try:
+        symmetry_of(module, inputs)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def check(build: Callable[[], nn.Module], choice: NetworkChoice, split: Split, scaling: Scaling, classes: int) -> Facts:

@@ -5,6 +5,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,7 @@ def prepare(recipe: Recipe, options: Options) -> Prepared:
         dropout=facts.dropout,
         batch_norm=facts.batch_norm,
         noisy=facts.noisy,
+        unmatched=partial(network.unmatched, build, scaling(train.inputs[:4].cpu())),
         families=beyond.families,
         others=beyond.others,
         extra=beyond.describe,

@@ -110,7 +110,7 @@
     };
     const heights = z.flat().filter((value) => value !== null);
     if (!heights.length) return [surface];
-    const [low, high] = [Math.min(...heights), Math.max(...heights)];
+    const [low, high] = extremes(heights);
     const top = high + 0.12 * ((high - low) || 1);
     // A blue that stands out from every colour of the surfaces, on a light page and on a dark one.
     const pins = shown.solutions.map((one) => ({
@@ -150,9 +150,12 @@
   // What is drawn is no lower than the scale: agreement below 0, and losses too small for a logarithm.
   const drawn = (values, kind) => values.map((row) => row.map((value) => value === null ? null
     : Math.max(kind.logarithmic ? (value > 0 ? Math.log10(value) : kind.low) : value, kind.low)));
+  // By a loop: a large grid has more numbers than a call may have arguments.
+  const extremes = (values) => values.reduce(([low, high], one) => [Math.min(low, one), Math.max(high, one)], [Infinity, -Infinity]);
   const spanOf = (values) => {
     const flat = values.flat().filter((value) => value !== null);
-    return (Math.max(...flat) - Math.min(...flat)) || 1;
+    const [low, high] = extremes(flat);
+    return (high - low) || 1;
   };
   const told = (value) => value === null ? "?" : String(Number(value.toPrecision(3)));
   const said = (value, kind) => value === null ? "not finite"

@@ -83,7 +83,7 @@ def told_marks(sections: Sequence[Section]) -> str:
     names = dict.fromkeys(m.kind for one in sections for m in one.marks if m.magnified != 1.0)
     if names:
         titles = joined([title_with_factor(sections, name) for name in names])
-        text += f" Members drawn from a subspace would hide under its star; their way from it is magnified: {titles}."
+        text += f" Members drawn from a subspace would hide under its star; their spread is magnified: {titles}."
     return text
 
 
