@@ -115,3 +115,14 @@ def test_what_cannot_be_is_told_before_anything_is_written(mine, tmp_path):
     assert not Layout(tmp_path / "nothing").identity.exists()
     with pytest.raises(AttributeError, match="no attribute 'landscapes'"):
         _ = modescape.landscapes
+
+
+def test_a_grid_too_large_for_the_disk_is_refused_before_anything_is_trained(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("modescape.app.jobs.perform.free_bytes", lambda root: 200 * 2**20)
+    command = ["study", "cross_sections", "smoke", "--out", "large", "--set", "cross_sections.grid=501"]
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 6
+    assert "MiB more in large, there are 200 MiB free; free some space" in capsys.readouterr().err
+    assert not Layout(tmp_path / "large").results.exists()
