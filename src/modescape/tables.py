@@ -263,9 +263,9 @@ STUDIES = {
     "trajectories": TRAJECTORIES,
     "diversity_accuracy": DIVERSITY_ACCURACY,
     "subspace_embedding": SUBSPACES,
+    "cross_sections": CROSS_SECTIONS,
     "connectors": CONNECTING,
     "alignment": ALIGNMENT,
-    "cross_sections": CROSS_SECTIONS,
     "curvature": CURVATURE,
 }
 """The tables of every study, by the study's name, in the order of a report: what decides, then what explains."""

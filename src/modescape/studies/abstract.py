@@ -21,6 +21,10 @@ from modescape.studies.variants import ORDINARY, Variant
 from modescape.tables import Table
 
 
+class Unfit(ValueError):
+    """The network is not of the kind that a study is about; other studies may be."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What a task gives: named tensors in named files, and facts that JSON can hold.
@@ -235,9 +239,9 @@ class Sizes:
     unmatched: Callable[[], str] = lambda: ""
 
     def require_function(self) -> None:
-        """Raise ``ValueError`` where there is no landscape, before anything is trained."""
+        """Raise ``Unfit`` where there is no landscape, before anything is trained."""
         if self.noisy:
-            raise ValueError(self.noisy)
+            raise Unfit(self.noisy)
 
     @property
     def steps_per_epoch(self) -> int:

@@ -25,7 +25,7 @@ from modescape.core.splits import Split
 from modescape.core.weights import Weights, cosine, inner_products, stack
 from modescape.errors import MemberFailed
 from modescape.landscape_tables import ALIGNED_LINES, ALIGNMENTS
-from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task
+from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task, Unfit
 from modescape.studies.alignment_answers import Aligned, answers, profile_rows, row_of
 from modescape.studies.drawing import in_turns, some_examples
 from modescape.studies.members import (
@@ -179,8 +179,8 @@ class Alignment(Study):
     def tasks(self, setup: Setup, sizes: Sizes) -> Sequence[Task]:
         """Train, then align every pair by every method."""
         sizes.require_function()
-        obstacle = sizes.unmatched()
-        require(not obstacle, f"hidden units cannot be matched: {obstacle}")
+        if obstacle := sizes.unmatched():
+            raise Unfit(f"hidden units cannot be matched: {obstacle}")
         require(setup.training.members >= 2, "the study alignment needs training.members of at least 2")
         require(self.split in sizes.examples, f"there is no split {self.split!r}; choose {', '.join(sizes.examples)}")
         at = {"split": self.split, "examples": self.examples, "points": self.points}

@@ -213,8 +213,14 @@ def test_a_recipe_from_a_stranger_runs_no_code_unless_trusted(say, tmp_path, mon
     assert refused.code == 2
     assert "--trust" in refused.error
     assert not (tmp_path / "ran").exists()
-    assert say("run", "theirs.toml", "--trust").code == 0
+    trusted = say("run", "theirs.toml", "--trust")
+    assert trusted.code == 0
     assert (tmp_path / "ran").exists()
+    # What does not fit a network without hidden units stops nothing else, but is told where it was asked for.
+    assert "the study alignment is left out: hidden units cannot be matched" in trusted.err
+    alone = say("study", "alignment", "theirs.toml", "--trust")
+    assert alone.code == 2
+    assert "study alignment: hidden units cannot be matched" in alone.error
 
 
 def test_a_network_of_ones_own_runs_from_the_command_line(say, tmp_path, monkeypatch):
@@ -279,6 +285,15 @@ def test_the_module_is_the_command(tmp_path):
         [sys.executable, "-m", "modescape", "--version"], capture_output=True, text=True, cwd=tmp_path, check=True
     )
     assert done.stdout == f"modescape {__version__}\n"
+
+
+def test_help_names_every_study():
+    from modescape.app.cli.study import NAMES
+    from modescape.studies.catalogue import STUDIES
+    from modescape.tables import STUDIES as TABLES
+
+    assert tuple(TABLES) == NAMES
+    assert set(STUDIES) == set(NAMES)
 
 
 def test_every_recipe_that_is_shipped_can_be_read_and_planned():

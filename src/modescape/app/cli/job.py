@@ -64,6 +64,7 @@ def fill(
     prepared: Prepared, studies: Sequence[str], root: Path, about: Mapping[str, str], dry_run: bool, json: bool
 ) -> None:
     """Fill a run directory with what is prepared, or say what that would take; ``about`` has a name and a command."""
+    studies = prepared.fitting(studies)
     if dry_run:
         _plan(prepared, studies, root)
         return

@@ -5,11 +5,23 @@ from typing import Annotated
 import typer
 
 from modescape.app.cli import options
-from modescape.tables import STUDIES
+
+# Written out: the tables, which know them, load numpy, and help must be quick.
+NAMES = (
+    "ensembling",
+    "shift",
+    "trajectories",
+    "diversity_accuracy",
+    "subspace_embedding",
+    "cross_sections",
+    "connectors",
+    "alignment",
+    "curvature",
+)
 
 
 def study(
-    name: Annotated[str, typer.Argument(help=f"The study: {', '.join(STUDIES)}.")],
+    name: Annotated[str, typer.Argument(help=f"The study: {', '.join(NAMES)}.")],
     recipe: options.Recipe = "digits",
     set_: options.Set = None,
     out: options.Out = None,

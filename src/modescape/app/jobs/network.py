@@ -77,7 +77,7 @@ class Facts:
     parameters: int
     dropout: bool
     batch_norm: bool
-    noisy: str
+    noisy: str = ""
 
 
 def unmatched(build: Callable[[], nn.Module], inputs: Tensor) -> str:

@@ -115,8 +115,9 @@ def examples_on_sections(prepared: Prepared, tasks: Sequence[Task]) -> int:
     for task in tasks:
         if task.unit == "points" and "train_examples" in task.arguments:
             available = prepared.sizes.examples[task.arguments["split"]]
-            wanted = min(task.arguments["examples"] or available, available) + task.arguments["train_examples"]
-            total += task.weight * wanted // (1 if task.arguments["tolerance"] == 0 else 4)
+            train = prepared.sizes.examples["train"] if (few := task.arguments["train_examples"]) is None else few
+            wanted = min(task.arguments["examples"] or available, available) + train
+            total += task.weight * wanted // (4 if task.arguments.get("tolerance") else 1)
     return total
 
 

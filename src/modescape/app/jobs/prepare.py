@@ -25,7 +25,7 @@ from modescape.core.engine.notes import say
 from modescape.core.engine.way import Room
 from modescape.core.splits import Split, scaling_of
 from modescape.errors import SettingsError
-from modescape.studies.abstract import Context, Sizes, Task, content_keys
+from modescape.studies.abstract import Context, Sizes, Task, Unfit, content_keys
 
 OPERATOR_THREADS = 1
 ON_THREADS = Wanted()
@@ -82,6 +82,23 @@ class Prepared:
         """What decides how sums round."""
         arithmetic = self.context.engine.arithmetic
         return {"device": self.context.device.type, "arithmetic": arithmetic, "operator_threads": OPERATOR_THREADS}
+
+    def fitting(self, studies: Sequence[str]) -> tuple[str, ...]:
+        """Those of several studies that the network fits; the others are left out, which is said."""
+        if len(studies) == 1:
+            return tuple(studies)
+        fit = []
+        for name in studies:
+            try:
+                self.recipe.study(name).tasks(self.recipe.setup, self.sizes)
+            except Unfit as reason:
+                say(f"the study {name} is left out: {reason}")
+                continue
+            except ValueError:
+                # A mistake in its settings, which is told when it is planned.
+                pass
+            fit.append(name)
+        return tuple(fit)
 
     def tasks(self, studies: Sequence[str]) -> list[Task]:
         """All tasks of these studies, each once. Raises ``SettingsError`` if a study cannot be planned."""
