@@ -26,7 +26,7 @@ def polar(*points):
 
 
 def test_an_oblique_sector_has_both_solutions_at_radius_1_bit_for_bit_and_the_origin_in_its_middle():
-    found = sector(FIRST, SECOND, "oblique").at(polar((1.0, 0.0), (1.0, 90.0), (0.0, 30.0), (1.0, 180.0)))
+    found = sector(FIRST, SECOND, "oblique").at(cartesian(polar((1.0, 0.0), (1.0, 90.0), (0.0, 30.0), (1.0, 180.0))))
     for name in FIRST.params:
         assert torch.equal(found.params[name][0], FIRST.params[name][0])
         assert torch.equal(found.params[name][1], SECOND.params[name][0])
@@ -37,7 +37,7 @@ def test_an_oblique_sector_has_both_solutions_at_radius_1_bit_for_bit_and_the_or
 
 def test_between_the_rays_lies_the_combination_written_out():
     radius, angle = 0.8, 35.0
-    found = flatten(sector(FIRST, SECOND, "oblique").at(polar((radius, angle))))[0]
+    found = flatten(sector(FIRST, SECOND, "oblique").at(cartesian(polar((radius, angle)))))[0]
     across = math.radians(angle)
     wanted = radius * (math.cos(across) * flatten(FIRST)[0] + math.sin(across) * flatten(SECOND)[0])
     assert torch.allclose(found, wanted, atol=1e-6)
@@ -45,7 +45,7 @@ def test_between_the_rays_lies_the_combination_written_out():
 
 def test_an_orthonormal_sector_has_true_angles_and_places_the_second_solution_by_its_cosine():
     made = sector(FIRST, SECOND, "orthonormal")
-    frame = made.section.frame
+    frame = made.frame
     lengths = inner_products(stack([FIRST, SECOND])).diagonal().sqrt()
     assert frame[0, 1] == 0 and abs(float(frame[1, 0])) < 1e-9 * float(frame[1, 1])
     assert frame.diagonal().tolist() == pytest.approx(lengths.tolist())
@@ -60,13 +60,13 @@ def test_an_orthonormal_sector_has_true_angles_and_places_the_second_solution_by
 
 def test_both_layouts_show_the_same_plane():
     oblique, orthonormal = (sector(FIRST, SECOND, layout) for layout in ("oblique", "orthonormal"))
-    somewhere = oblique.at(polar((0.7, 20.0), (1.3, 70.0)))
+    somewhere = oblique.at(cartesian(polar((0.7, 20.0), (1.3, 70.0))))
     _, missed = orthonormal.project(somewhere)
     assert missed.max() < 1e-5
 
 
 def test_the_frame_keeps_distances_of_weight_space():
-    made = sector(FIRST, SECOND, "oblique").section
+    made = sector(FIRST, SECOND, "oblique")
     corners = torch.tensor([[0.3, -0.2], [1.1, 0.7]])
     apart = float((flatten(made.at(corners[:1])) - flatten(made.at(corners[1:]))).norm())
     drawn = corners.double() @ made.frame

@@ -85,7 +85,7 @@ def _sector(materials: Materials) -> Place:
     made = sector(first, second, layout)
     axes = tuple(_even(*ends, count) for ends, count in zip(SECTOR, materials.points, strict=True))
     titles = ("radius (1 at the solution)", "angle from the first solution (degrees)")
-    return Place(made.section, layout, axes, titles, cartesian, _as_it_is)
+    return Place(made, layout, axes, titles, cartesian, _as_it_is)
 
 
 def _plane(materials: Materials) -> Place:

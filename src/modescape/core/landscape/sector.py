@@ -11,7 +11,6 @@ where that lies, after Fort, Hu and Lakshminarayanan 2019, whose figure does not
 """
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -25,24 +24,11 @@ from modescape.core.weights import Weights, inner_products, stack
 Layout = Literal["oblique", "orthonormal"]
 
 
-@dataclass(frozen=True)
-class Sector:
-    """A cross-section whose centre is the origin of weight space, seen in polar coordinates."""
+def sector(first: Weights, second: Weights, layout: Layout) -> CrossSection:
+    """The plane of two solutions, stacks of one, and the origin, its centre; ``cartesian`` turns polar points into its.
 
-    section: CrossSection
-    layout: Layout
-
-    def at(self, polar: Float[Tensor, "point 2"]) -> Weights:
-        """The members at some points (radius, angle in degrees)."""
-        return self.section.at(cartesian(polar))
-
-    def project(self, weights: Weights) -> tuple[Float[Tensor, "member 2"], Float[Tensor, " member"]]:
-        """Cartesian coordinates of the nearest point to each member, and how far it is, float64."""
-        return self.section.project(weights)
-
-
-def sector(first: Weights, second: Weights, layout: Layout) -> Sector:
-    """The sector of two solutions, stacks of one. Buffers are the first's; batch norm must be computed anew."""
+    Buffers are the first's: batch-norm statistics must be computed anew.
+    """
     both = stack([first, second])
     require(len(both) == 2, f"a sector has two solutions, got {len(both)}")
     shares = torch.eye(2, dtype=torch.float64)
@@ -54,7 +40,7 @@ def sector(first: Weights, second: Weights, layout: Layout) -> Sector:
         factor = math.sqrt(float(gram[1, 1] / across))
         shares[1] = factor * torch.tensor([-along, 1.0], dtype=torch.float64)
     basis = {name: _combined(shares, tensor) for name, tensor in both.params.items()}
-    return Sector(CrossSection(_origin(first), Weights(basis, {}, both.origin)), layout)
+    return CrossSection(_origin(first), Weights(basis, {}, both.origin))
 
 
 def ray(solution: Weights) -> CrossSection:
