@@ -74,12 +74,17 @@ def fill(
     _answer(outcome, page, json)
 
 
+def runs_folder() -> Path:
+    """Where runs lie unless told otherwise: $MODESCAPE_RUNS, or the folder ``runs``."""
+    return Path(os.environ.get("MODESCAPE_RUNS") or "runs")
+
+
 def default_root(name: str, asked: Asked) -> Path:
     """``runs/NAME``; with a short digest of what decides about the trained members, so that variants lie side by side.
 
     Overrides of a study's settings stay in the same run: what was trained there serves them all.
     """
-    folder = Path(os.environ.get("MODESCAPE_RUNS") or "runs")
+    folder = runs_folder()
     decisive = sorted(o for o in asked.all_overrides if o.partition("=")[0].strip().split(".")[0] in DECISIVE)
     variant = "\n".join([*decisive, asked.factory or ""]).strip()
     return folder / (f"{name}-{hashlib.sha256(variant.encode()).hexdigest()[:6]}" if variant else name)

@@ -1,6 +1,5 @@
 """``modescape landscape``: the landscape around your own trained networks."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,12 +39,12 @@ def landscape(
 
         modescape landscape --model mymodels:make_net --weights w.safetensors --data digits --set cross_sections.grid=61
     """
-    from modescape.app.cli.job import fill
+    from modescape.app.cli.job import fill, runs_folder
     from modescape.app.jobs.landscape import about, recipe_of
     from modescape.app.jobs.prepare import Options, prepare
 
     overrides = [*(set_ or ()), *([] if seed is None else [f"seed={seed}"])]
     recipe = recipe_of(model, weights, data, overrides, curvature)
     prepared = prepare(recipe, Options(data_dir, device, cores))
-    root = out or Path("runs") / "landscape"
+    root = out or runs_folder() / "landscape"
     fill(prepared, recipe.studies, root, about(recipe, overrides, curvature), dry_run, json)
