@@ -63,7 +63,9 @@ def test_a_network_with_a_generator_of_its_own_is_refused():
 
 
 def test_a_network_that_changes_its_inputs_is_asked_twice_the_same():
+    before = EXAMPLES.clone()
     require_deterministic(nn.Sequential(nn.ReLU(inplace=True), nn.Linear(6, 3)), EXAMPLES)
+    assert torch.equal(EXAMPLES, before)
 
 
 @pytest.mark.parametrize(
@@ -86,12 +88,12 @@ def test_a_function_of_weights_and_inputs_passes_and_is_left_alone(module):
 
 
 def test_networks_that_other_threads_build_meanwhile_are_not_held_against_it():
-    done = threading.Event()
+    done, built = threading.Event(), []
 
     def build():
         while not done.is_set():
             with global_generator(1, "scratch"):
-                nn.Linear(200, 200)
+                built.append(nn.Linear(200, 200).weight[0, 0].item())
 
     thread = threading.Thread(target=build)
     thread.start()
@@ -102,3 +104,4 @@ def test_networks_that_other_threads_build_meanwhile_are_not_held_against_it():
     finally:
         done.set()
         thread.join()
+    assert len(built) > 1

@@ -1,5 +1,7 @@
 """From a recipe to data, a network and an identity; what cannot be is refused before anything is written."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from toy_recipe import RECORD, toy
@@ -144,3 +146,19 @@ def test_an_estimate_counts_the_work_and_writes_nothing(ready, monkeypatch, tmp_
     assert found.seconds > 0
     assert found.disk > 2**24
     assert list(tmp_path.iterdir()) == []
+
+
+def test_studies_that_do_not_fit_the_network_are_left_out_unless_none_is_left(ready):
+    noisy = replace(ready, sizes=replace(ready.sizes, noisy="it is noisy"))
+    forget()
+    with pytest.warns(EngineNote, match="the study curvature is left out: it is noisy"):
+        assert noisy.fitting(("trajectories", "curvature")) == ("trajectories",)
+    with pytest.raises(SettingsError, match="study curvature: it is noisy; study cross_sections: it is noisy"):
+        noisy.fitting(("curvature", "cross_sections"))
+    assert ready.fitting(("curvature",)) == ("curvature",)
+
+
+def test_a_mistake_in_the_settings_is_no_misfit(ready):
+    wrong = replace(ready, recipe=replace(ready.recipe, trajectories=replace(ready.recipe.trajectories, split="tset")))
+    with pytest.raises(SettingsError, match="study trajectories: there is no split 'tset'"):
+        wrong.fitting(("trajectories", "curvature"))

@@ -84,32 +84,40 @@ class Prepared:
         return {"device": self.context.device.type, "arithmetic": arithmetic, "operator_threads": OPERATOR_THREADS}
 
     def fitting(self, studies: Sequence[str]) -> tuple[str, ...]:
-        """Those of several studies that the network fits; the others are left out, which is said."""
-        if len(studies) == 1:
-            return tuple(studies)
-        fit = []
+        """Those studies that the network fits; the others are left out, which is said.
+
+        Raises ``SettingsError`` if a study cannot be planned, and if none fits.
+        """
+        unfit: dict[str, Unfit] = {}
         for name in studies:
             try:
-                self.recipe.study(name).tasks(self.recipe.setup, self.sizes)
+                self._planned(name)
             except Unfit as reason:
-                say(f"the study {name} is left out: {reason}")
-                continue
-            except ValueError:
-                # A mistake in its settings, which is told when it is planned.
-                pass
-            fit.append(name)
-        return tuple(fit)
+                unfit[name] = reason
+        if len(unfit) == len(studies):
+            raise SettingsError("; ".join(f"study {name}: {told}" for name, told in unfit.items()))
+        for name, told in unfit.items():
+            say(f"the study {name} is left out: {told}")
+        return tuple(name for name in studies if name not in unfit)
 
     def tasks(self, studies: Sequence[str]) -> list[Task]:
         """All tasks of these studies, each once. Raises ``SettingsError`` if a study cannot be planned."""
         tasks: dict[str, Task] = {}
         for name in studies:
             try:
-                planned = self.recipe.study(name).tasks(self.recipe.setup, self.sizes)
-            except ValueError as error:
+                planned = self._planned(name)
+            except Unfit as error:
                 raise SettingsError(f"study {name}: {error}") from error
             tasks |= {task.name: task for task in planned}
         return list(tasks.values())
+
+    def _planned(self, name: str) -> Sequence[Task]:
+        try:
+            return self.recipe.study(name).tasks(self.recipe.setup, self.sizes)
+        except Unfit:
+            raise
+        except ValueError as error:
+            raise SettingsError(f"study {name}: {error}") from error
 
     def keys(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Content keys of the tasks. Settings of studies reach them as arguments; all else counts for every task."""

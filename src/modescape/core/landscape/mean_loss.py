@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from modescape.core.engine.memory import is_out_of_memory
 from modescape.core.evaluation import chunk_size, placed, scaled_chunks
 from modescape.core.landscape.checks import require_deterministic
 from modescape.core.settings import require
@@ -145,6 +146,8 @@ class MeanLoss:
         try:
             torch.autograd.backward(slopes, [torch.ones_like(slope) for slope in slopes])
         except (RuntimeError, NotImplementedError) as error:
+            if is_out_of_memory(error):
+                raise
             raise ValueError(f"the loss of this network cannot be differentiated twice: {in_a_line(error)}") from error
         finally:
             for tensor in self._own:
