@@ -175,13 +175,13 @@ def test_a_number_that_is_not_finite_is_no_data() -> None:
         scripts.as_data([NAN])
 
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "chromium")
 
 
 def opened(page: Path, profile: Path, *options: str) -> tuple[str, str]:
     """The document after its scripts have run, and what the browser said."""
     command = [
-        str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader",
+        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader",
         "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run", "--disable-background-networking",
         "--disable-sync", f"--user-data-dir={profile}", "--virtual-time-budget=8000", "--enable-logging=stderr",
         *options, "--dump-dom", page.as_uri(),
@@ -190,7 +190,7 @@ def opened(page: Path, profile: Path, *options: str) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here")
+@pytest.mark.browser
 def test_in_a_browser_the_surface_is_there_and_a_script_of_the_run_does_not_run(written: Path, tmp_path: Path) -> None:
     intruder = written.read_text("utf-8").replace("</main>", "<script>document.title = 'ran'</script></main>")
     page = tmp_path / "page.html"
@@ -207,7 +207,7 @@ def test_in_a_browser_the_surface_is_there_and_a_script_of_the_run_does_not_run(
     assert labels == ["Cross-section", "Height", "Colour"]
 
 
-@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here")
+@pytest.mark.browser
 @pytest.mark.parametrize(
     ("bundle", "options"),
     [("window.Plotly = Plotly;", ("--disable-3d-apis",)), ("window.Plotly = Plotly; ", ())],
