@@ -321,3 +321,19 @@ def test_settings_that_cannot_be_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             study.tasks(context.setup, toy.sizes_of(context))
+
+
+def test_points_of_a_plane_are_the_networks_at_the_places_where_they_are_drawn(toy_run):
+    context, results, tables = toy_run
+    ends = [path_of(context, results, member).solution for member in range(3)]
+    first, across, upwards = flat(ends[0]), flat(ends[1]) - flat(ends[0]), flat(ends[2]) - flat(ends[0])
+    across = across / across.norm()
+    upwards = upwards - (upwards @ across) * across
+    upwards = upwards / upwards.norm()
+    rows = [r for r in tables["grid"].rows() if (r["section"], r["quantity"]) == ("plane/0-1-2", "nll")]
+    evaluated = [r for r in rows if r["evaluated"]]
+    for row in evaluated[:: len(evaluated) // 4]:
+        assert (row["x"], row["y"]) == pytest.approx((row["a"], row["b"]), abs=1e-9)
+        logits, targets = by_hand(context, first + row["x"] * across + row["y"] * upwards, ends[0])
+        losses = -logits.log_softmax(-1).gather(-1, targets[:, None])
+        assert row["value"] == pytest.approx(float(losses.mean()), rel=1e-4)
