@@ -124,16 +124,21 @@ def _picture(stem: str, module: FigureModule, tables: Mapping[str, Table]) -> _P
     return _Picture(stem, module.TITLE, module.caption(numbers), encode(figure, "png"), encode(figure, "svg"), scene)
 
 
-def _page(record: RunRecord, pictures: Mapping[str, list[_Picture]]) -> str:
-    environment = Environment(
+def environment() -> Environment:
+    """What the templates of pages are filled in by; everything is escaped."""
+    made = Environment(
         loader=PackageLoader("modescape.app.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=words.number, duration=words.duration)
-    template = environment.get_template("page.html.jinja")
+    made.filters.update(number=words.number, duration=words.duration)
+    return made
+
+
+def _page(record: RunRecord, pictures: Mapping[str, list[_Picture]]) -> str:
+    template = environment().get_template("page.html.jinja")
     scripts = surface_scripts() if any(one.scene for study in pictures.values() for one in study) else ()
     return template.render(
         record=record,
