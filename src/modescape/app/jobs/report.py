@@ -24,10 +24,11 @@ def render(root: Path) -> Path:
     tables = {study: found for study in STUDIES if (found := read_tables(layout, study)) is not None}
     if not tables:
         raise RunError(f"{root} has no tables yet; finish it with the command that began it")
-    return write_report(_record(root, identity, tables), root)
+    return write_report(record_of(root, identity, tables), root)
 
 
-def _record(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, Table]]) -> RunRecord:
+def record_of(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, Table]]) -> RunRecord:
+    """All that a report of a run is made from."""
     source, belongs = identity["source"], identity["belongs"]
     layout, recipe = Layout(root), belongs["recipe"]
     settings = {name: value for name, value in recipe.items() if name != "seed"}

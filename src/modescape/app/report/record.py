@@ -1,7 +1,7 @@
 """Everything that a report is made from, as plain values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from modescape.tables import Table
@@ -37,3 +37,7 @@ class RunRecord:
     failures: Sequence[str] = ()
     tables: Mapping[str, Mapping[str, Table]] = field(default_factory=dict)
     claims: Sequence[Mapping[str, Any]] = ()
+
+    def with_machine(self, machine: Mapping[str, str]) -> "RunRecord":
+        """The same of another machine, or with more said of it."""
+        return replace(self, machine=machine)
