@@ -114,6 +114,6 @@ def _circumstances(record: RunRecord) -> Iterator[str]:
     yield from _table(["", ""], [[_text(name), _text(value)] for name, value in facts])
     timings = [[_text(phase), duration(seconds), _text(note)] for phase, seconds, note in record.timings]
     yield from _table(["phase", "time", ""], timings)
-    yield "All settings are in `run.json`, all tables in `tables/` as Parquet. `modescape report` makes the whole report"
-    yield "of this folder, `modescape scorecard` judges it again."
+    yield "All settings are in `run.json`, all tables in `tables/` as Parquet. `modescape report` makes the report of"
+    yield "this folder, `modescape scorecard` judges it again."
     yield ""

@@ -26,7 +26,14 @@ def _head(card: Card) -> Iterator[str]:
     yield "| run | recipe | departs from the paper's recipe | result |"
     yield "|---|---|---|---|"
     for run in card.runs:
-        yield _row([f"`{run.name}`", run.title, "; ".join(run.departures) or "in nothing", summary(card, run.name)])
+        yield _row(
+            [
+                f"[`{run.name}`]({run.name}/index.md)",
+                run.title,
+                "; ".join(run.departures) or "in nothing",
+                summary(card, run.name),
+            ]
+        )
     yield ""
 
 
