@@ -1,5 +1,6 @@
 """The bridge between rings: names, types and units of the columns of every result table."""
 
+from modescape.cause_tables import CAUSES
 from modescape.ensemble_tables import COSTS, DETECTION, EQUIVALENTS, FORECAST, SCORES, SEVERITIES, SHIFTS, VERDICTS
 from modescape.landscape_tables import (
     ALIGNED_LINES,
@@ -257,6 +258,9 @@ CONNECTING = {schema.name: schema for schema in (ANSWERS, MEMBERS, CONNECTORS, C
 CURVATURE = {schema.name: schema for schema in (ANSWERS, MEMBERS, EIGENVALUES, TRACES, SPECTRUM)}
 """The tables of the study ``curvature``."""
 
+CAUSING = {schema.name: schema for schema in (ANSWERS, MEMBERS, CAUSES)}
+"""The tables of the study ``causes``."""
+
 STUDIES = {
     "ensembling": ENSEMBLING,
     "shift": SHIFT,
@@ -267,5 +271,6 @@ STUDIES = {
     "connectors": CONNECTING,
     "alignment": ALIGNMENT,
     "curvature": CURVATURE,
+    "causes": CAUSING,
 }
 """The tables of every study, by the study's name, in the order of a report: what decides, then what explains."""

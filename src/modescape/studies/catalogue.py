@@ -2,6 +2,7 @@
 
 from modescape.studies.abstract import Study
 from modescape.studies.alignment import Alignment
+from modescape.studies.causes import Causes
 from modescape.studies.connectors import Connectors
 from modescape.studies.cross_sections import CrossSections
 from modescape.studies.curvature import Curvature
@@ -21,4 +22,5 @@ STUDIES: dict[str, type[Study]] = {
     "ensembling": Ensembling,
     "shift": Shift,
     "curvature": Curvature,
+    "causes": Causes,
 }

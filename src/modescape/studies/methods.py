@@ -19,7 +19,7 @@ from modescape.studies.abstract import Context, Job, Result, Sizes, Task
 from modescape.studies.drawing import Draws, Sampler, chosen_subspaces, drawing_task, in_turns, require_validation
 from modescape.studies.members import checkpoint_count, own_parts, pack, segments, training_tasks, trajectory, unpack
 from modescape.studies.setup import Setup
-from modescape.studies.variants import ORDINARY, Variant
+from modescape.studies.variants import ORDINARY, Variant, variant_of
 
 INDEPENDENT, LATE, CYCLES, BOOTSTRAP = (
     "independent",
@@ -204,9 +204,9 @@ def members_of(setup: Setup, chosen: Chosen, job: Job) -> Iterator[tuple[int, We
 
 def arguments_of(chosen: Chosen) -> dict[str, Any]:
     """A method as plain values, for the arguments of a task."""
-    return asdict(chosen)
+    return {**asdict(chosen), "variant": chosen.variant.record}
 
 
 def chosen_in(arguments: Mapping[str, Any]) -> Chosen:
     """A method from the arguments of a task."""
-    return Chosen(**{**arguments, "variant": Variant(**arguments["variant"])})
+    return Chosen(**{**arguments, "variant": variant_of(arguments["variant"])})

@@ -17,6 +17,7 @@ NAMES = (
     "connectors",
     "alignment",
     "curvature",
+    "causes",
 )
 
 

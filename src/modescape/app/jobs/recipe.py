@@ -17,6 +17,7 @@ from modescape.errors import SettingsError
 from modescape.studies.abstract import Study
 from modescape.studies.alignment import Alignment
 from modescape.studies.catalogue import STUDIES
+from modescape.studies.causes import Causes
 from modescape.studies.connectors import Connectors
 from modescape.studies.cross_sections import CrossSections
 from modescape.studies.curvature import Curvature
@@ -54,6 +55,7 @@ class Recipe:
     ensembling: Ensembling = Ensembling()
     shift: Shift = Shift()
     curvature: Curvature = Curvature()
+    causes: Causes = Causes()
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.studies if name not in STUDIES]

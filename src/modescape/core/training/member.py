@@ -37,13 +37,12 @@ class InTraining:
     def begin_epoch(self, epoch: int) -> None:
         """Draw what the epoch's steps need: the order, the shifts and flips, a generator for dropout."""
         device = self.plan.data.device
-        path = ("member", self.member)
         self.index = batches(self.plan, self.member, epoch).to(self.plan.data.inputs.device)
-        chance = generator(self.plan.root, *path, "augment", "epoch", epoch)
+        chance = generator(self.plan.root, *self.plan.chance(self.member, "augment"), "epoch", epoch)
         kind, shape = self.plan.training.augmentation, self.plan.data.inputs.shape[1:]
         moves = draw_moves(self.index.numel(), shape, kind, chance)
         self.moves = moves if moves is None else moves.to(device)
-        noise = generator(self.plan.root, *path, "dropout", "epoch", epoch, device=device)
+        noise = generator(self.plan.root, *self.plan.chance(self.member, "dropout"), "epoch", epoch, device=device)
         for layer in self.dropouts:
             layer.chance = noise
 

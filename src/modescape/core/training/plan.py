@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,17 @@ from modescape.core.splits import Scaling, Split
 from modescape.core.training.settings import Checkpoints, Training
 from modescape.core.weights import Weights, of_module, stack
 
+Chance = Literal["init", "order", "augment", "dropout"]
+"""The kinds of chance in a training: initialisation, order of the data, shifts and flips, dropped units."""
+
 
 @dataclass(frozen=True)
 class Plan:
     """What all members share: the settings, the root seed, the training data, and how to build the network.
 
     With ``bootstrap`` each member trains on a bootstrap sample of the data (bagging, Breiman 1996, doi
-    10.1007/BF00058655); all else of a member is as it is without.
+    10.1007/BF00058655); all else of a member is as it is without. The kinds of chance in ``shared`` are those of
+    member 0 for all members.
     """
 
     training: Training
@@ -27,6 +32,11 @@ class Plan:
     scaling: Scaling
     build: Callable[[], nn.Module]
     bootstrap: bool = False
+    shared: tuple[Chance, ...] = ()
+
+    def chance(self, member: int, kind: Chance) -> tuple[str | int, ...]:
+        """The path under which one kind of a member's chance is named."""
+        return "member", 0 if kind in self.shared else member, kind
 
     @property
     def batch(self) -> int:
@@ -85,7 +95,7 @@ def seed_path(member: int) -> str:
 
 def initial_state(plan: Plan, member: int) -> State:
     """A freshly initialised member."""
-    with global_generator(plan.root, "member", member, "init"):
+    with global_generator(plan.root, *plan.chance(member, "init")):
         module = plan.build()
     return State(of_module(module, member), {}, epoch=0)
 
@@ -98,7 +108,7 @@ def bootstrap_sample(plan: Plan, member: int) -> Int[Tensor, " example"]:
 
 def batches(plan: Plan, member: int, epoch: int) -> Int[Tensor, "step example"]:
     """The examples of each step of one epoch: numbers of ``plan.data``, on the CPU."""
-    chance = generator(plan.root, "member", member, "order", "epoch", epoch)
+    chance = generator(plan.root, *plan.chance(member, "order"), "epoch", epoch)
     count = plan.steps_per_epoch * plan.batch
     if plan.training.order == "replacement":
         index = torch.randint(0, len(plan.data), (count,), generator=chance)

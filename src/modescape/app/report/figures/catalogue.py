@@ -9,6 +9,7 @@ from modescape.app.report.figures import (
     aligned_lines,
     along_trajectory,
     between_solutions,
+    causes,
     connectors,
     detection,
     embedding_map,
@@ -71,6 +72,7 @@ FIGURES: dict[str, list[tuple[str, FigureModule]]] = {
         ("surface", section_surface),
     ],
     "curvature": [("spectrum", spectrum)],
+    "causes": [("causes", causes)],
 }
 """Study name -> (file stem, module)."""
 
