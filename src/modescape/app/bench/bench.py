@@ -15,6 +15,7 @@ from modescape.app.bench.match import Outcome, data_folder, play
 from modescape.app.bench.peak import peak_of
 from modescape.app.bench.report import record, table
 from modescape.app.jobs.prepare import choose_device, cores_available
+from modescape.app.jobs.provenance import processor
 from modescape.app.runs.commit import write_file
 from modescape.errors import SettingsError
 
@@ -63,15 +64,6 @@ def _machine(device: str, cores: int) -> dict[str, str]:
         "modescape": modescape.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "cores": f"{cores} of {_processor()}",
+        "cores": f"{cores} of {processor()}",
         **gpu,
     }
-
-
-def _processor() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

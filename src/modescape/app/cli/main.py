@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from modescape import __version__
-from modescape.app.cli import bench, data, doctor, landscape, recipes, report, run, runs, study
+from modescape.app.cli import bench, data, doctor, landscape, recipes, report, reproduce, run, runs, scorecard, study
 from modescape.core.engine.notes import EngineNote, forget
 from modescape.errors import ModescapeError
 
@@ -31,6 +31,8 @@ app.command("study")(study.study)
 app.command("landscape")(landscape.landscape)
 app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
+app.command("reproduce")(reproduce.reproduce)
+app.command("scorecard")(scorecard.scorecard)
 app.add_typer(data.app, name="data")
 app.command("recipes")(recipes.recipes)
 app.command("doctor")(doctor.doctor)

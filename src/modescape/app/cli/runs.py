@@ -1,4 +1,4 @@
-"""``modescape runs``: list runs, show one, say where it is."""
+"""``modescape runs``: list runs, show one, publish one, say where it is."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="List runs, show one, say where it is.")
+app = typer.Typer(no_args_is_help=True, help="List runs, show one, publish one, say where it is.")
 Name = Annotated[str, typer.Argument(help="A run's name or its directory.")]
 
 
@@ -55,6 +55,17 @@ def show(run: Name) -> None:
         tables = read_tables(Layout(root), study)
         for row in tables["answers"].rows() if tables else ():
             typer.echo(f"- {row['sentence']}")
+
+
+@app.command()
+def publish(
+    run: Name,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder that gets a folder of the run's name.")],
+) -> None:
+    """Write a run's page, figures and tables, without its weights, where others can read them."""
+    from modescape.app.jobs.publish import publish as write
+
+    typer.echo(write(locate(run), to))
 
 
 @app.command()

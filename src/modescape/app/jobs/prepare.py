@@ -18,6 +18,7 @@ from modescape.app.datasets.load import load
 from modescape.app.jobs import network
 from modescape.app.jobs.engine import Chosen, Wanted, choose
 from modescape.app.jobs.imported import read_weights
+from modescape.app.jobs.provenance import commit, processor
 from modescape.app.jobs.recipe import Recipe
 from modescape.app.jobs.splits import Beyond, Digests, References, Splits
 from modescape.core.engine.engine import Engine
@@ -217,6 +218,7 @@ def versions() -> dict[str, str]:
 
     return {
         "modescape": modescape.__version__,
+        **({"commit": found} if (found := commit()) else {}),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": numpy.__version__,
@@ -229,6 +231,7 @@ def machine(context: Context) -> Mapping[str, str]:
     gpu = torch.cuda.get_device_name(context.device) if context.device.type == "cuda" else "none used"
     return {
         "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
         "cores used": str(context.cores),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "GPU": gpu,

@@ -33,12 +33,13 @@ DEFAULT = "digits"
 
 @settings
 class Recipe:
-    """Everything that a recipe file says."""
+    """Everything that a recipe file says. ``reduces`` names the recipe of which this one is a smaller version."""
 
     title: str
     description: str = ""
     studies: tuple[str, ...]
     seed: int = 0
+    reduces: str = ""
     data: DataChoice
     network: NetworkChoice
     training: Training

@@ -5,12 +5,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from modescape.app.jobs.judged import judged
 from modescape.app.report.page import write_report
 from modescape.app.report.record import RunRecord, Timing
 from modescape.app.runs.journal import Journal
 from modescape.app.runs.layout import Layout
 from modescape.app.runs.run import read_identity
 from modescape.app.runs.tables_file import read_tables, tables_settings
+from modescape.app.scorecard.card import judge
+from modescape.app.scorecard.words import rows_of
 from modescape.errors import RunError
 from modescape.tables import STUDIES, Table
 
@@ -21,10 +24,11 @@ def render(root: Path) -> Path:
     tables = {study: found for study in STUDIES if (found := read_tables(layout, study)) is not None}
     if not tables:
         raise RunError(f"{root} has no tables yet; finish it with the command that began it")
-    return write_report(_record(root, identity, tables), root)
+    return write_report(record_of(root, identity, tables), root)
 
 
-def _record(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, Table]]) -> RunRecord:
+def record_of(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, Table]]) -> RunRecord:
+    """All that a report of a run is made from."""
     source, belongs = identity["source"], identity["belongs"]
     layout, recipe = Layout(root), belongs["recipe"]
     settings = {name: value for name, value in recipe.items() if name != "seed"}
@@ -54,7 +58,16 @@ def _record(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, Ta
         data={**source["data"], "SHA-256": belongs["data_sha256"]},
         failures=_failures(tables),
         tables=tables,
+        claims=_claims(root, identity, tables),
     )
+
+
+def _claims(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, Table]]) -> list[dict[str, Any]]:
+    """The paper's claims on a run of its data and networks; a run of anything else has none."""
+    if identity["belongs"].get("weights_sha256"):
+        return []
+    run = judged(root, tables)
+    return rows_of(judge([run]), run.name)
 
 
 def _failures(tables: dict[str, dict[str, Table]]) -> list[str]:

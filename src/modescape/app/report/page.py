@@ -61,7 +61,7 @@ _RANGES = {"ensembling": "subsets of networks", "shift": "subsets of networks, o
 
 
 @dataclass(frozen=True)
-class _Picture:
+class Picture:
     """One figure as the page shows it; without images, ``caption`` says why it was omitted."""
 
     stem: str
@@ -74,6 +74,7 @@ class _Picture:
 
     @property
     def source(self) -> str:
+        """The image itself, for a page that needs no other file."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
     @property
@@ -83,6 +84,7 @@ class _Picture:
 
     @property
     def height(self) -> int:
+        """The same downwards."""
         return int.from_bytes(self.png[20:24], "big") // 2
 
 
@@ -92,10 +94,7 @@ def write_report(record: RunRecord, folder: Path) -> Path:
     Everything is drawn before anything is written, and the page is replaced last and whole: when something goes
     wrong the report that was there stays as it was.
     """
-    pictures = {
-        study: [_picture(stem, module, tables) for stem, module in FIGURES.get(study, [])]
-        for study, tables in record.tables.items()
-    }
+    pictures = pictures_of(record.tables)
     page = _page(record, pictures).encode("utf-8", "backslashreplace")
     figures = folder / "figures"
     files = {
@@ -114,26 +113,39 @@ def write_report(record: RunRecord, folder: Path) -> Path:
     return folder / "report.html"
 
 
-def _picture(stem: str, module: FigureModule, tables: Mapping[str, Table]) -> _Picture:
+def pictures_of(studies: Mapping[str, Mapping[str, Table]]) -> dict[str, list[Picture]]:
+    """Every figure of every study, drawn; one that could not be has its reason as caption."""
+    return {
+        study: [_picture(stem, module, tables) for stem, module in FIGURES.get(study, [])]
+        for study, tables in studies.items()
+    }
+
+
+def _picture(stem: str, module: FigureModule, tables: Mapping[str, Table]) -> Picture:
     try:
         numbers = module.numbers(tables)
     except Omitted as reason:
-        return _Picture(stem, module.TITLE, str(reason))
+        return Picture(stem, module.TITLE, str(reason))
     figure = module.draw(numbers)
     scene = as_data(SCENES[stem](numbers)) if stem in SCENES else ""
-    return _Picture(stem, module.TITLE, module.caption(numbers), encode(figure, "png"), encode(figure, "svg"), scene)
+    return Picture(stem, module.TITLE, module.caption(numbers), encode(figure, "png"), encode(figure, "svg"), scene)
 
 
-def _page(record: RunRecord, pictures: Mapping[str, list[_Picture]]) -> str:
-    environment = Environment(
+def environment() -> Environment:
+    """What the templates of pages are filled in by; everything is escaped."""
+    made = Environment(
         loader=PackageLoader("modescape.app.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=words.number, duration=words.duration)
-    template = environment.get_template("page.html.jinja")
+    made.filters.update(number=words.number, duration=words.duration)
+    return made
+
+
+def _page(record: RunRecord, pictures: Mapping[str, list[Picture]]) -> str:
+    template = environment().get_template("page.html.jinja")
     scripts = surface_scripts() if any(one.scene for study in pictures.values() for one in study) else ()
     return template.render(
         record=record,
@@ -158,7 +170,7 @@ def _page(record: RunRecord, pictures: Mapping[str, list[_Picture]]) -> str:
     )
 
 
-def _study(name: str, tables: Mapping[str, Table], pictures: list[_Picture]) -> dict[str, Any]:
+def _study(name: str, tables: Mapping[str, Table], pictures: list[Picture]) -> dict[str, Any]:
     answers = tables["answers"].rows() if "answers" in tables else []
     table = TABLES[name](tables) if name in TABLES else None
     return {

@@ -1,6 +1,7 @@
 """A run in one line: what it is and how far it came."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from modescape.app.runs.journal import Journal
@@ -26,3 +27,15 @@ def summary(root: Path) -> Summary:
     at = str(events[-1]["at"])[:19].replace("T", " ") if events else ""
     done = sum(event["event"] == "done" for event in events)
     return Summary(title, "finished" if finished else "unfinished", at, done)
+
+
+def wall_seconds(root: Path) -> float:
+    """Seconds from each start of a process that filled the run to its last event, summed; what was lost counts too."""
+    total, since, last = 0.0, None, None
+    for event in Journal(Layout(root).journal).events():
+        at = datetime.fromisoformat(event["at"])
+        if event["event"] == "started":
+            total += (last - since).total_seconds() if since and last else 0.0
+            since = at
+        last = at
+    return total + ((last - since).total_seconds() if since and last else 0.0)

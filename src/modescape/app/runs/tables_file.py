@@ -65,6 +65,11 @@ def read_tables(layout: Layout, study: str) -> dict[str, Table] | None:
     return tables
 
 
+def has_tables(root: Path) -> bool:
+    """Whether a run has the tables of any study."""
+    return any(Layout(root).tables(study).is_dir() for study in STUDIES)
+
+
 def tables_key(layout: Layout, study: str) -> str | None:
     """Which results a study's tables were made from; None if there are no tables."""
     manifest = read_manifest(layout.tables(study))
