@@ -9,7 +9,7 @@ SECTIONS = Schema(
     "the cross-sections: which piece of weight space each shows, and at what cost",
     (
         _SECTION,
-        Column("kind", "text", "line, ray, plane, directions (plane along two directions) or sector"),
+        Column("kind", "text", "line, ray, plane, principal, random, hessian, gradient or sector"),
         Column("layout", "text", "how coordinates are drawn: isometric, oblique or orthonormal, see docs/landscape.md"),
         Column("members", "text", "numbers of the solutions that it runs through, separated by spaces"),
         Column("axis_a", "text", "what the grid's first axis measures, with its unit"),
