@@ -6,7 +6,7 @@ from importlib import resources
 
 import pytest
 
-from modescape.app.jobs.judged import departures
+from modescape.app.jobs.judged import departures, versions_of
 from modescape.app.jobs.provenance import commit, processor
 from modescape.app.jobs.recipe import find, read
 from modescape.app.runs.history import wall_seconds
@@ -69,6 +69,15 @@ def test_wall_time_is_that_of_every_start_to_its_last_event(tmp_path):
     lines = [f'{{"at": "2026-01-01T00:{at}+00:00", "event": "{event}"}}' for event, at in times]
     journal.path.write_text("\n".join(lines) + "\n")
     assert wall_seconds(tmp_path) == 90 + 30
+
+
+def test_every_commit_that_filled_a_run_is_known(tmp_path):
+    assert versions_of({"versions": {"torch": "2"}}, tmp_path) == {"torch": "2"}
+    journal = Journal(Layout(tmp_path).journal)
+    for found in ("", "abc", "def, changed since", "abc"):
+        journal.append("started", {"commit": found} if found else {})
+    told = versions_of({"versions": {"torch": "2", "commit": "abc"}}, tmp_path)
+    assert told == {"torch": "2", "commit": "abc; def, changed since"}
 
 
 def test_the_processor_has_a_name_and_the_commit_is_one_or_none():

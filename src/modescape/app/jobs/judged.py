@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from modescape.app.runs.history import wall_seconds
+from modescape.app.runs.history import commits, wall_seconds
 from modescape.app.runs.layout import Layout
 from modescape.app.runs.run import read_identity
 from modescape.app.runs.tables_file import read_tables
@@ -50,7 +50,15 @@ def judged(root: Path, tables: Mapping[str, Mapping[str, Table]] | None = None) 
 
 def _facts(identity: Mapping[str, Any], root: Path) -> dict[str, Any]:
     kept = {name: identity.get(name, {}) for name in ("versions", "machine")}
+    kept["versions"] = versions_of(identity, root)
     return {**kept, "command": identity["source"]["command"], "wall_seconds": round(wall_seconds(root))}
+
+
+def versions_of(identity: Mapping[str, Any], root: Path) -> dict[str, str]:
+    """The versions that a run was begun with, and every commit of modescape that filled it."""
+    versions = {str(name): str(value) for name, value in identity.get("versions", {}).items()}
+    found = commits(root)
+    return {**versions, "commit": "; ".join(found)} if found else versions
 
 
 def departures(recipe: Mapping[str, Any]) -> list[str]:

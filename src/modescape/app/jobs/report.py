@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from modescape.app.jobs.judged import judged
+from modescape.app.jobs.judged import judged, versions_of
 from modescape.app.report.page import write_report
 from modescape.app.report.record import RunRecord, Timing
 from modescape.app.runs.journal import Journal
@@ -47,7 +47,7 @@ def record_of(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, 
         command=source["command"],
         description=source["description"],
         settings=settings,
-        versions=identity["versions"],
+        versions=versions_of(identity, root),
         machine=machine,
         seeds={
             "root seed": str(recipe["seed"]),

@@ -29,6 +29,12 @@ def summary(root: Path) -> Summary:
     return Summary(title, "finished" if finished else "unfinished", at, done)
 
 
+def commits(root: Path) -> list[str]:
+    """The commits of modescape that filled the run, in the order of their first start; those that are known."""
+    started = Journal(Layout(root).journal).events("started")
+    return list(dict.fromkeys(str(event["commit"]) for event in started if event.get("commit")))
+
+
 def wall_seconds(root: Path) -> float:
     """Seconds from each start of a process that filled the run to its last event, summed; what was lost counts too."""
     total, since, last = 0.0, None, None
