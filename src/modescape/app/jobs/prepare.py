@@ -169,7 +169,10 @@ def prepare(recipe: Recipe, options: Options) -> Prepared:
     dataset = load(choice.name, data_dir=options.data_dir, train=choice.train, validation=choice.validation)
     classes = len(dataset.classes)
     train = dataset.splits["train"]
-    scaling = scaling_of(choice.scaling, train.inputs)
+    try:
+        scaling = scaling_of(choice.scaling, train.inputs)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
     build = network.builder(recipe.network, tuple(train.inputs.shape[1:]), classes)
     facts = network.check(build, recipe.network, train, scaling, classes)
     if recipe.training.augmentation != "none" and train.inputs.ndim != 4:
