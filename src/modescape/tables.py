@@ -1,6 +1,7 @@
 """The bridge between rings: names, types and units of the columns of every result table."""
 
 from modescape.ensemble_tables import COSTS, DETECTION, EQUIVALENTS, FORECAST, SCORES, SEVERITIES, SHIFTS, VERDICTS
+from modescape.function_tables import FUNCTION_MAP, FUNCTION_PAIRS, NETWORKS
 from modescape.landscape_tables import (
     ALIGNED_LINES,
     ALIGNMENTS,
@@ -257,9 +258,15 @@ CONNECTING = {schema.name: schema for schema in (ANSWERS, MEMBERS, CONNECTORS, C
 CURVATURE = {schema.name: schema for schema in (ANSWERS, MEMBERS, EIGENVALUES, TRACES, SPECTRUM)}
 """The tables of the study ``curvature``."""
 
+FUNCTIONS = {
+    schema.name: schema for schema in (ANSWERS, MEMBERS, NETWORKS, FUNCTION_PAIRS, PLANE, CURVES, FUNCTION_MAP)
+}
+"""The tables of the study ``disagreement``."""
+
 STUDIES = {
     "ensembling": ENSEMBLING,
     "shift": SHIFT,
+    "disagreement": FUNCTIONS,
     "trajectories": TRAJECTORIES,
     "diversity_accuracy": DIVERSITY_ACCURACY,
     "subspace_embedding": SUBSPACES,

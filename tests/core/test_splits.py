@@ -51,7 +51,7 @@ def test_imagenet_scaling_is_that_of_published_networks():
     wanted = (pixels / 255 - mean[:, None, None]) / deviation[:, None, None]
     for stored in (pixels, pixels / 255):
         torch.testing.assert_close(scaling_of("imagenet", stored)(stored), wanted, rtol=1e-5, atol=1e-5)
-    with pytest.raises(ValueError, match="three channels.*there are 1"):
+    with pytest.raises(ValueError, match=r"three channels.*there are 1"):
         scaling_of("imagenet", pixels[:, :1])
 
 

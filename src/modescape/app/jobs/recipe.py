@@ -20,6 +20,7 @@ from modescape.studies.catalogue import STUDIES
 from modescape.studies.connectors import Connectors
 from modescape.studies.cross_sections import CrossSections
 from modescape.studies.curvature import Curvature
+from modescape.studies.disagreement import Disagreement
 from modescape.studies.diversity_accuracy import DiversityAccuracy
 from modescape.studies.ensembling import Ensembling
 from modescape.studies.setup import DataChoice, MethodChoice, NetworkChoice, Setup, SubspaceSettings
@@ -45,6 +46,7 @@ class Recipe:
     subspaces: SubspaceSettings = SubspaceSettings()
     methods: MethodChoice = MethodChoice()
     trajectories: Trajectories = Trajectories()
+    disagreement: Disagreement = Disagreement()
     diversity_accuracy: DiversityAccuracy = DiversityAccuracy()
     subspace_embedding: SubspaceEmbedding = SubspaceEmbedding()
     connectors: Connectors = Connectors()

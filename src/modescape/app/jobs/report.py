@@ -30,6 +30,8 @@ def _record(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, Ta
     settings = {name: value for name, value in recipe.items() if name != "seed"}
     if belongs.get("weights_sha256"):
         settings["training"] = {"weights of": f"{len(belongs['weights_sha256'])} networks trained elsewhere"}
+    if belongs.get("predictions_sha256"):
+        settings["training"] = {"predictions of": f"{len(belongs['predictions_sha256'])} members trained elsewhere"}
     settings |= {study: tables_settings(layout, study) for study in tables}
     settings |= {"subspaces": drawn} if (drawn := identity["settings"].get("subspaces")) else {}
     journal = Journal(layout.journal)
