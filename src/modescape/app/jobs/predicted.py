@@ -97,7 +97,9 @@ def _class_count(members: Sequence[Predicted], labels: Labels) -> int:
         if labels.classes and found > len(labels.classes):
             raise DataError(f"the files have {found} classes, {labels.name} names {len(labels.classes)}; correct them")
         return max(found, 2)
-    counts = {member.values.shape[1]: member for member in reversed(members)}
+    counts: dict[int, Predicted] = {}
+    for member in members:
+        counts.setdefault(member.values.shape[1], member)
     if len(counts) > 1:
         (one, first), (other, second) = list(counts.items())[:2]
         raise DataError(
