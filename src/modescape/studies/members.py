@@ -16,6 +16,7 @@ from modescape.core.predictions import Predicting
 from modescape.core.seeds import generator, global_generator
 from modescape.core.settings import require
 from modescape.core.splits import Split
+from modescape.core.training.augment import augment, draw_moves
 from modescape.core.training.plan import Plan, Segment, State, initial_state, seed_path
 from modescape.core.training.work import Leg, Trainings
 from modescape.core.weights import Trajectory, Weights, stack
@@ -92,12 +93,17 @@ def _leg(job: Job, plan: Plan) -> Leg:
 
 
 def statistics_of(context: Context, module: nn.Module) -> Split | None:
-    """Training examples from which batch-norm statistics are computed anew; None for a network without any."""
+    """Training examples from which batch-norm statistics are computed anew; None for a network without any.
+
+    They are augmented as in training: by those of images that it never saw so, a network would be another function.
+    """
     if not has_batch_norm(module):
         return None
     train = context.splits["train"]
     order = torch.randperm(len(train), generator=generator(context.setup.seed, "statistics"))
-    return part_of(train, order[:STATISTICS])
+    few, kind = part_of(train, order[:STATISTICS]), context.setup.training.augmentation
+    moves = draw_moves(len(few), few.inputs.shape[1:], kind, generator(context.setup.seed, "statistics", "augment"))
+    return few if moves is None else replace(few, inputs=augment(few.inputs, kind, moves.to(few.inputs.device)))
 
 
 def part_of(split: Split, rows: Tensor) -> Split:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modescape.app.jobs.predicted import read_members
+from modescape.app.jobs.prepare import DECISIVE
 from modescape.app.jobs.recipe import Recipe, apply, validate
 from modescape.errors import SettingsError
 from modescape.studies.catalogue import STUDIES
@@ -90,5 +91,6 @@ def about(given: Given, overrides: Sequence[str] = (), curvature: bool = False) 
     """A name of its own for what was given, and the command that makes the same run again."""
     sets = [word for one in overrides for word in ("--set", one)]
     command = shlex.join(["modescape", "import", *given.words, *sets, *(["--curvature"] if curvature else [])])
-    decisive = "\n".join([*given.words, *(one for one in overrides if one.startswith(("data.", "network.", "seed")))])
+    chosen = [one for one in overrides if one.partition("=")[0].strip().split(".")[0] in DECISIVE]
+    decisive = "\n".join([*given.words, *chosen])
     return {"name": f"import-{hashlib.sha256(decisive.encode()).hexdigest()[:6]}", "command": command}
