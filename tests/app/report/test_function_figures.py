@@ -77,8 +77,13 @@ def test_the_plane_tells_of_networks_alone():
     caption = function_plane.caption(found)
     assert "6 pairs of a base and another, at 0.90 on average" in caption
     assert "checkpoints" not in caption
-    legend = [text.get_text() for text in function_plane.draw(found).legends[0].get_texts()]
-    assert not any("checkpoint" in text for text in legend)
+    axes = function_plane.draw(found).axes
+    assert [each.get_title() for each in axes] == [f"base: network {m}" for m in (0, 2, 5)]
+    stars = [mark.get_offsets().tolist() for mark in axes[0].collections]
+    assert stars == [[[0.8, 0.9], [0.8, 0.9]], [[0.8, 0.0]]]
+    # Both curves and every star lie inside.
+    assert axes[0].get_xlim()[0] < 0.1
+    assert axes[0].get_xlim()[1] > 0.8
 
 
 def test_the_map_tells_its_fit():

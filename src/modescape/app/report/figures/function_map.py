@@ -51,7 +51,7 @@ def caption(numbers: tuple[Map, ...]) -> str:
 @look()
 def draw(numbers: tuple[Map, ...]) -> Figure:
     """A square panel for each embedding."""
-    figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 5.9), layout="constrained")
     for axes, each in zip(figure.subplots(1, len(numbers), squeeze=False)[0], numbers, strict=True):
         axes.scatter(*each.points.T, s=70, color=COLOURS[0], linewidths=0)
         for member, point in zip(each.members, each.points, strict=True):

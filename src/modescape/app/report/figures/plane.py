@@ -141,6 +141,6 @@ def _legend(plane: Plane) -> list[Line2D]:
         entry(look_of(BASE, names), 13),
         entry(look_of(INDEPENDENT, names), 13),
         *(entry(look_of(name, names), 6) for name in names),
-        *([entry(look_of(TRAJECTORY, names), 5)] if len(plane.points[TRAJECTORY]) else []),
+        entry(look_of(TRAJECTORY, names), 5),
         Line2D([], [], color=FAINT, linewidth=1.4, linestyle=(0, (4, 2)), label="limit curves"),
     ]
