@@ -2,6 +2,7 @@
 
 from modescape.cause_tables import CAUSES
 from modescape.ensemble_tables import COSTS, DETECTION, EQUIVALENTS, FORECAST, SCORES, SEVERITIES, SHIFTS, VERDICTS
+from modescape.function_tables import FUNCTION_MAP, FUNCTION_PAIRS, NETWORKS
 from modescape.landscape_tables import (
     ALIGNED_LINES,
     ALIGNMENTS,
@@ -261,9 +262,15 @@ CURVATURE = {schema.name: schema for schema in (ANSWERS, MEMBERS, EIGENVALUES, T
 CAUSING = {schema.name: schema for schema in (ANSWERS, MEMBERS, CAUSES)}
 """The tables of the study ``causes``."""
 
+FUNCTIONS = {
+    schema.name: schema for schema in (ANSWERS, MEMBERS, NETWORKS, FUNCTION_PAIRS, PLANE, CURVES, FUNCTION_MAP)
+}
+"""The tables of the study ``disagreement``."""
+
 STUDIES = {
     "ensembling": ENSEMBLING,
     "shift": SHIFT,
+    "disagreement": FUNCTIONS,
     "trajectories": TRAJECTORIES,
     "diversity_accuracy": DIVERSITY_ACCURACY,
     "subspace_embedding": SUBSPACES,

@@ -45,6 +45,16 @@ def test_standard_scaling_belongs_to_the_training_inputs():
     assert scaling(torch.tensor([[6.0, 8.0]])).tolist() == [[2, 3]]
 
 
+def test_imagenet_scaling_is_that_of_published_networks():
+    pixels = torch.randint(0, 256, (5, 3, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    wanted = (pixels / 255 - mean[:, None, None]) / deviation[:, None, None]
+    for stored in (pixels, pixels / 255):
+        torch.testing.assert_close(scaling_of("imagenet", stored)(stored), wanted, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match=r"three channels.*there are 1"):
+        scaling_of("imagenet", pixels[:, :1])
+
+
 def some(logits, origin=(0, 1)):
     return Predictions(logits, torch.zeros(logits.shape[1], dtype=torch.int64), origin, "test")
 

@@ -9,7 +9,10 @@ from torch import Tensor
 from modescape.core.settings import require
 from modescape.core.shapes import Float, Int, Shaped
 
-ScalingKind = Literal["raw", "unit", "standard"]
+ScalingKind = Literal["raw", "unit", "standard", "imagenet"]
+
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of red, green and blue over ImageNet's training images, values from 0 to 1: what torchvision's networks expect."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ def scaling_of(kind: ScalingKind, inputs: Shaped[Tensor, "example channel *rest"
 
     ``raw`` leaves values as they are (the paper's released notebook feeds 0-255), ``unit`` divides integers by 255,
     ``standard`` gives every channel mean 0 and standard deviation 1 over the training inputs; a channel that never
-    varies keeps factor 1.
+    varies keeps factor 1. ``imagenet`` is ``unit``, then ImageNet's mean and deviation instead of these inputs' own, as
+    published networks often expect it, whatever they were trained on. Raises ``ValueError`` without three channels.
     """
     channels = inputs.shape[1]
     zero, one = torch.zeros(channels), torch.ones(channels)
@@ -81,6 +85,12 @@ def scaling_of(kind: ScalingKind, inputs: Shaped[Tensor, "example channel *rest"
         return Scaling(zero, one)
     if kind == "unit":
         return Scaling(zero, one if inputs.is_floating_point() else one / 255)
+    if kind == "imagenet":
+        require(
+            channels == 3, f"data.scaling = imagenet is for three channels (red, green, blue), there are {channels}"
+        )
+        most = 1.0 if inputs.is_floating_point() else 255.0
+        return Scaling(most * torch.tensor(IMAGENET_MEAN), 1 / (most * torch.tensor(IMAGENET_DEVIATION)))
     values = inputs.transpose(0, 1).reshape(channels, -1)
     mean = torch.stack([row.double().mean() for row in values])
     spread = torch.stack([row.double().std(correction=0) for row in values])

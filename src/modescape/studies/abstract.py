@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,13 @@ from modescape.tables import Table
 
 
 class Unfit(ValueError):
-    """The network is not of the kind that a study is about; other studies may be."""
+    """The members are not of the kind that a study is about, or there are too few; other studies may do."""
+
+
+def require_members(setup: Setup) -> None:
+    """Raise ``Unfit`` unless there are two members to compare."""
+    if setup.training.members < 2:
+        raise Unfit("networks are compared, and there is one: training.members must be at least 2")
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ class Context:
 
     The ``clock`` tells the seconds that the thread which asks has worked.
     ``splits`` may make a split when it is asked for, see ``Sizes.extra``. ``references`` are distributions over classes
-    that predictions on the test split are compared with, by name. ``imported`` are members trained elsewhere.
+    that predictions on the test split are compared with, by name. ``imported`` are members trained elsewhere,
+    ``predictions`` logits [example, class] on the test split of members of which nothing else is known.
     """
 
     setup: Setup
@@ -57,6 +64,7 @@ class Context:
     clock: Callable[[], float] = lambda: math.nan
     references: Mapping[str, Tensor] = field(default_factory=dict)
     imported: Sequence[Weights] = ()
+    predictions: Sequence[Tensor] = ()
     _plans: dict[Variant, Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -80,14 +88,14 @@ class Context:
     def steps(self) -> int:
         """Optimiser steps of a whole training."""
         training = self.setup.training
-        if self.setup.imported:
+        if not self.setup.trains:
             return 0
         return Sizes({"train": len(self.splits["train"])}, training.batch).steps_per_epoch * training.epochs
 
     @property
     def device(self) -> torch.device:
         """Where the data are, and so the work."""
-        return self.splits["train"].device
+        return next(iter(self.splits.values())).device
 
 
 class Pad(ABC):
@@ -195,7 +203,18 @@ class Results(ABC):
 
 
 class Study(ABC):
-    """One question. A study holds its own settings and nothing else."""
+    """One question. A study holds its own settings and nothing else.
+
+    ``needs_weights`` says that what members predict is not enough to answer it.
+    """
+
+    needs_weights: ClassVar[bool] = True
+
+    def planned(self, setup: Setup, sizes: "Sizes") -> Sequence[Task]:
+        """The tasks. Raises ``Unfit`` if the members are not of the kind that the study is about."""
+        if self.needs_weights and setup.predicted:
+            raise Unfit("weights are needed, and network.predictions gives predictions alone")
+        return self.tasks(setup, sizes)
 
     @abstractmethod
     def tasks(self, setup: Setup, sizes: "Sizes") -> Sequence[Task]:
@@ -222,7 +241,8 @@ class Sizes:
     ``families`` are the corruptions that the data can be put through (splits ``shift/FAMILY/SEVERITY``), ``others`` the
     names of all other splits that can be had: ``natural/NAME`` has the same classes, ``unknown/NAME`` none of them.
     ``extra`` tells about one of these, or raises why it cannot be had. ``references`` are digests by name, ``imported``
-    those of members trained elsewhere. ``noisy`` says why the network is no function of its weights and inputs alone,
+    those of members trained elsewhere, by their weights or predictions; ``classes_alone`` says that predicted classes
+    are all that is known of them. ``noisy`` says why the network is no function of its weights and inputs alone,
     if it is not; ``unmatched`` why its hidden units cannot change places, if they cannot.
     """
 
@@ -235,6 +255,7 @@ class Sizes:
     extra: Callable[[str], Extra] | None = None
     references: Mapping[str, str] = field(default_factory=dict)
     imported: tuple[str, ...] = ()
+    classes_alone: bool = False
     noisy: str = ""
     unmatched: Callable[[], str] = lambda: ""
 

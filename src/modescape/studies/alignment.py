@@ -25,7 +25,7 @@ from modescape.core.splits import Split
 from modescape.core.weights import Weights, cosine, inner_products, stack
 from modescape.errors import MemberFailed
 from modescape.landscape_tables import ALIGNED_LINES, ALIGNMENTS
-from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task, Unfit
+from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task, Unfit, require_members
 from modescape.studies.alignment_answers import Aligned, answers, profile_rows, row_of
 from modescape.studies.drawing import in_turns, some_examples
 from modescape.studies.members import (
@@ -181,7 +181,7 @@ class Alignment(Study):
         sizes.require_function()
         if obstacle := sizes.unmatched():
             raise Unfit(f"hidden units cannot be matched: {obstacle}")
-        require(setup.training.members >= 2, "the study alignment needs training.members of at least 2")
+        require_members(setup)
         require(self.split in sizes.examples, f"there is no split {self.split!r}; choose {', '.join(sizes.examples)}")
         at = {"split": self.split, "examples": self.examples, "points": self.points}
         aligning = []

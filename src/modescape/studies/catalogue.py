@@ -6,6 +6,7 @@ from modescape.studies.causes import Causes
 from modescape.studies.connectors import Connectors
 from modescape.studies.cross_sections import CrossSections
 from modescape.studies.curvature import Curvature
+from modescape.studies.disagreement import Disagreement
 from modescape.studies.diversity_accuracy import DiversityAccuracy
 from modescape.studies.ensembling import Ensembling
 from modescape.studies.shift import Shift
@@ -14,6 +15,7 @@ from modescape.studies.trajectories import Trajectories
 
 STUDIES: dict[str, type[Study]] = {
     "trajectories": Trajectories,
+    "disagreement": Disagreement,
     "diversity_accuracy": DiversityAccuracy,
     "subspace_embedding": SubspaceEmbedding,
     "connectors": Connectors,

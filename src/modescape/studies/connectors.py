@@ -16,7 +16,7 @@ from modescape.core.settings import require, settings
 from modescape.errors import MemberFailed
 from modescape.landscape_tables import CONNECTOR_PROFILES, TRIANGLES
 from modescape.landscape_tables import CONNECTORS as CONNECTORS_TABLE
-from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task
+from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task, require_members
 from modescape.studies.connector_answers import Found, answered, paths_of
 from modescape.studies.connector_tasks import Between, find_paths, measure_paths, measure_triangles
 from modescape.studies.connectors_words import answers
@@ -145,7 +145,7 @@ class Connectors(Study):
 
     def tasks(self, setup: Setup, sizes: Sizes) -> Sequence[Task]:
         """Train, connect, look along, look around, gather."""
-        require(setup.training.members >= 2, "the study connectors needs training.members of at least 2")
+        require_members(setup)
         require(self.split in sizes.examples, f"there is no split {self.split!r}; choose {', '.join(sizes.examples)}")
         connecting, paths = self._plan(setup)
         at = {"split": self.split, "examples": self.examples, "train_examples": self.train_examples}

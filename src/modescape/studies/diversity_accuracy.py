@@ -10,7 +10,7 @@ from modescape.core.diversity.divergence import entropy
 from modescape.core.engine.events import Event
 from modescape.core.settings import require, settings
 from modescape.core.subspaces.keep import Keep
-from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task
+from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task, require_members
 from modescape.studies.diversity_accuracy_measures import divergences, measure_plane
 from modescape.studies.diversity_accuracy_tables import tables_of
 from modescape.studies.drawing import (
@@ -119,7 +119,7 @@ class DiversityAccuracy(Study):
     def tasks(self, setup: Setup, sizes: Sizes) -> Sequence[Task]:
         """Train, predict, draw clouds and ensembles, measure."""
         members = setup.training.members
-        require(members >= 2, "the study diversity_accuracy compares solutions: training.members must be at least 2")
+        require_members(setup)
         require(self.split in sizes.examples, f"there is no split {self.split!r}; choose {', '.join(sizes.examples)}")
         require_validation(self.keep, sizes)
         names = chosen_subspaces(self.subspaces, setup, sizes)

@@ -1,6 +1,6 @@
 """The tables of the study ``diversity_accuracy`` from its numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -62,25 +62,30 @@ def _base_row(points: Mapping[str, Tensor], base: int) -> dict[str, Any]:
 
 def _curves(points: Mapping[str, Tensor], exponents: Tensor, facts: Mapping[str, Any]) -> Table:
     classes = facts["classes"]
-    parts: dict[str, list[Any]] = {name: [] for name in CURVES.names}
-
-    def add(curve: str, origin: int, accuracy: Tensor, disagreement: Tensor) -> None:
-        parts["curve"] += [curve] * len(accuracy)
-        parts["origin"] += [origin] * len(accuracy)
-        parts["accuracy"] += accuracy.tolist()
-        parts["normalised_disagreement"] += normalised_disagreement(disagreement, 1 - accuracy).tolist()
-
+    rows: list[dict[str, Any]] = []
     for place, base in enumerate(facts["bases"]):
         accuracy = float(points["base_accuracy"][points["origin"] == base][0])
-        grid = torch.linspace(1 / classes, accuracy, _POINTS, dtype=torch.float64)
-        add("upper", base, grid, upper_limit(grid, accuracy, classes))
-        add("lower", base, grid, lower_limit(grid, accuracy, classes))
+        rows += limit_rows(base, accuracy, classes)
         # Close to the base a curve turns within a small share of flipped labels: the grid is even in its logarithm.
         flipped = torch.logspace(-9, 0, _POINTS, dtype=torch.float64)
         for name, (exponent, *_) in zip(facts["subspaces"], exponents[place].tolist(), strict=True):
             if not np.isnan(exponent):
-                add(name, base, *family(flipped, torch.tensor(exponent), torch.tensor(accuracy).double(), classes))
-    return Table(CURVES, {name: np.array(values) for name, values in parts.items()})
+                found = family(flipped, torch.tensor(exponent), torch.tensor(accuracy).double(), classes)
+                rows += _curve(name, base, *found)
+    return from_rows(CURVES, rows)
+
+
+def limit_rows(base: int, accuracy: float, classes: int) -> Iterator[dict[str, Any]]:
+    """Both limit curves of a base's plane, as rows of the table ``curves``."""
+    grid = torch.linspace(1 / classes, accuracy, _POINTS, dtype=torch.float64)
+    yield from _curve("upper", base, grid, upper_limit(grid, accuracy, classes))
+    yield from _curve("lower", base, grid, lower_limit(grid, accuracy, classes))
+
+
+def _curve(name: str, base: int, accuracy: Tensor, disagreement: Tensor) -> Iterator[dict[str, Any]]:
+    normalised = normalised_disagreement(disagreement, 1 - accuracy)
+    for x, y in zip(accuracy.tolist(), normalised.tolist(), strict=True):
+        yield {"curve": name, "origin": base, "accuracy": x, "normalised_disagreement": y}
 
 
 def _exponents(points: Mapping[str, Tensor], exponents: Tensor, facts: Mapping[str, Any]) -> Table:

@@ -1,10 +1,10 @@
 """Which ensemble is worth its cost? Scores and size curves of every method, and a verdict (the paper's figure 8)."""
 
 from collections.abc import Mapping, Sequence
-from typing import final
+from typing import ClassVar, final
 
 from modescape.core.settings import require, settings
-from modescape.studies.abstract import Results, Sizes, Study, Task
+from modescape.studies.abstract import Results, Sizes, Study, Task, Unfit
 from modescape.studies.ensembling_measures import (
     BOARD_TASK,
     FORECAST_TASK,
@@ -31,6 +31,8 @@ class Ensembling(Study):
     is made from the first ``forecast_from`` networks. Costs are equal that differ by a share of at most ``slack``.
     """
 
+    needs_weights: ClassVar[bool] = False
+
     split: str = "test"
     subsets: int = 20
     draws: int = 500
@@ -46,9 +48,12 @@ class Ensembling(Study):
 
     def tasks(self, setup: Setup, sizes: Sizes) -> Sequence[Task]:
         """Train, draw, predict, measure each method."""
-        require(setup.training.members >= 2, "the study ensembling compares ensembles: training.members must be >= 2")
+        if sizes.classes_alone:
+            raise Unfit("its scores are those of probabilities, and the files have classes alone")
         require(self.split in sizes.examples, f"there is no split {self.split!r}; choose {', '.join(sizes.examples)}")
         methods = chosen_methods(setup, sizes)
+        if setup.training.members == 1 and len(methods) == 1:
+            raise Unfit("it compares ensembles, and there is one network and no method that draws members around it")
         predicting = {m.name: predicting_task(setup, sizes, m, self.split) for m in methods}
         references = dict(sizes.references) if self.split == "test" else {}
         asked = {"split": self.split, "subsets": self.subsets, "draws": self.draws, "references": references}

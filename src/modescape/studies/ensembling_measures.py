@@ -52,17 +52,17 @@ def _measure(context: Context, job: Job) -> Generator[int, None, Result]:
     judge = judge_of(context, job.arguments)
     summaries = summaries_in(job.inputs["predictions"](), context.device)
     origins = list(summaries)
-    files: dict[str, dict[str, Tensor]] = {}
-    names: list[str] = []
+    found: dict[int, list[Scored]] = {}
     for count in summaries[origins[0]]:
         parts = {origin: own[count] for origin, own in summaries.items()}
-        scored = []
+        found[count] = []
         for size in range(1, len(origins) + 1):
             chosen = subsets(origins, size, job.arguments["subsets"], context.setup.seed)
-            scored.append(judge.score(pooled([parts[origin] for origin in subset]) for subset in chosen))
+            found[count].append(judge.score(pooled([parts[origin] for origin in subset]) for subset in chosen))
             yield 1
-        names = list(dict.fromkeys([*names, *(name for each in scored for name in each.draws)]))
-        files[f"samples_{count}"] = packed_scores(scored, names)
+    # A single member has fewer scores than several have: all files list the same.
+    names = list(dict.fromkeys(name for scored in found.values() for each in scored for name in each.draws))
+    files = {f"samples_{count}": packed_scores(scored, names) for count, scored in found.items()}
     facts: dict[str, Any] = {"counts": list(summaries[origins[0]]), "origins": origins, "scores": names}
     parameters = sum(tensor.numel() for tensor in scratch(context).parameters())
     facts["parameters"] = parameters

@@ -81,7 +81,7 @@ def _costs(
 def _training(setup: Setup, results: Results, chosen: Chosen) -> float:
     """Core-seconds to train one network of a variant to its end, on average; NaN if that is not on record."""
     chains = [segments(setup, origin, chosen.variant) for origin in range(chosen.networks)]
-    done = [chain for chain in chains if results.failure(chain[-1]) is None]
+    done = [chain for chain in chains if chain and results.failure(chain[-1]) is None]
     return _mean([sum(results.seconds(name) for name in chain) for chain in done])
 
 

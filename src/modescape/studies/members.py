@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +16,12 @@ from modescape.core.predictions import Predicting
 from modescape.core.seeds import generator, global_generator
 from modescape.core.settings import require
 from modescape.core.splits import Split
+from modescape.core.training.augment import augment, draw_moves
 from modescape.core.training.plan import Plan, Segment, State, initial_state, seed_path
 from modescape.core.training.work import Leg, Trainings
 from modescape.core.weights import Trajectory, Weights, stack
 from modescape.errors import MemberFailed
-from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Task
+from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Task, Unfit
 from modescape.studies.setup import Setup
 from modescape.studies.variants import ORDINARY, Variant, variant_in
 from modescape.tables import MEMBERS, Table, from_rows
@@ -91,12 +93,17 @@ def _leg(job: Job, plan: Plan) -> Leg:
 
 
 def statistics_of(context: Context, module: nn.Module) -> Split | None:
-    """Training examples from which batch-norm statistics are computed anew; None for a network without any."""
+    """Training examples from which batch-norm statistics are computed anew; None for a network without any.
+
+    They are augmented as in training: by those of images that it never saw so, a network would be another function.
+    """
     if not has_batch_norm(module):
         return None
     train = context.splits["train"]
     order = torch.randperm(len(train), generator=generator(context.setup.seed, "statistics"))
-    return part_of(train, order[:STATISTICS])
+    few, kind = part_of(train, order[:STATISTICS]), context.setup.training.augmentation
+    moves = draw_moves(len(few), few.inputs.shape[1:], kind, generator(context.setup.seed, "statistics", "augment"))
+    return few if moves is None else replace(few, inputs=augment(few.inputs, kind, moves.to(few.inputs.device)))
 
 
 def part_of(split: Split, rows: Tensor) -> Split:
@@ -148,9 +155,30 @@ def import_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Resu
         )
 
 
+def import_predictions(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
+    """What members predicted elsewhere, as the one checkpoint of each trajectory."""
+    for place, job in enumerate(jobs):
+        member = job.arguments["member"]
+        yield Finished(
+            place, Result({"predictions": {"logits": context.predictions[member][None]}}, {"member": member})
+        )
+
+
+def require_predicted(split: str) -> None:
+    """Raise ``Unfit`` unless it is the test split that is asked for: of no other are there predictions."""
+    if split != "test":
+        raise Unfit(f"network.predictions are those of the split 'test', and {split!r} is asked for")
+
+
 def segments(setup: Setup, member: int, variant: Variant = ORDINARY) -> list[str]:
-    """Names of the tasks that train a member, in order, or of the one that imports it."""
+    """Names of the tasks that train a member, in order, or of the one that imports it; none where there is no member.
+
+    Raises ``ValueError`` for a variant of members that are not trained here.
+    """
     training = setup.training
+    if setup.predicted:
+        require(variant == ORDINARY, f"{variant.name} needs networks to be trained, and network.predictions are given")
+        return []
     if setup.imported:
         require(variant == ORDINARY, f"{variant.name} needs networks to be trained, and network.weights are given")
         return [f"train/member/{member}/imported"]
@@ -160,7 +188,7 @@ def segments(setup: Setup, member: int, variant: Variant = ORDINARY) -> list[str
 
 def training_tasks(setup: Setup, sizes: Sizes, variant: Variant = ORDINARY, members: int | None = None) -> list[Task]:
     """Every member's training (the first ``members``) as a chain of resumable pieces, the members alternating."""
-    if setup.imported:
+    if not setup.trains:
         names = [name for m in range(members or setup.training.members) for name in segments(setup, m, variant)]
         asked = [{"member": member, "sha256": sizes.imported[member]} for member in range(len(names))]
         return [Task(name, import_members, own, unit="networks") for name, own in zip(names, asked, strict=True)]
@@ -190,7 +218,7 @@ def prediction_name(member: int, split: str) -> str:
 def checkpoint_count(setup: Setup, sizes: Sizes) -> int:
     """Checkpoints of one trajectory, the initialisation included."""
     training = setup.training
-    if setup.imported:
+    if not setup.trains:
         return 1
     every = training.checkpoints.every * (sizes.steps_per_epoch if training.checkpoints.unit == "epoch" else 1)
     return 1 + -(-sizes.steps_per_epoch * training.epochs // every)
@@ -214,6 +242,11 @@ def moved_prediction_tasks(setup: Setup, sizes: Sizes, split: str) -> dict[str, 
 
 def prediction_tasks(setup: Setup, sizes: Sizes, split: str) -> list[Task]:
     """Predictions of every trajectory on a split."""
+    members = range(setup.training.members)
+    if setup.predicted:
+        require_predicted(split)
+        asked = [{"member": m, "split": split, "sha256": sizes.imported[m]} for m in members]
+        return [Task(prediction_name(m, split), import_predictions, asked[m], unit="networks") for m in members]
     return [
         Task(
             prediction_name(member, split),
@@ -223,7 +256,7 @@ def prediction_tasks(setup: Setup, sizes: Sizes, split: str) -> list[Task]:
             weight=checkpoint_count(setup, sizes),
             unit="checkpoints",
         )
-        for member in range(setup.training.members)
+        for member in members
     ]
 
 
@@ -263,11 +296,17 @@ def comparable(job: Job, split: str) -> list[int]:
 
 def first_failure(setup: Setup, results: Results, task: str) -> MemberFailed:
     """Why a study has nothing to tell: the reason of its task, and of the first member that failed."""
-    failed = [results.failure(segments(setup, m)[-1]) for m in range(setup.training.members)]
+    failed = [_failure(setup, results, member) for member in range(setup.training.members)]
     first = next((failure for failure in failed if failure is not None), None)
     own = results.failure(task) or first
     assert own is not None, "a task without a result failed or was blocked"
     return MemberFailed(f"{own['reason']}; {first['reason']}" if first else str(own["reason"]), own["step"])
+
+
+def _failure(setup: Setup, results: Results, member: int) -> Mapping[str, Any] | None:
+    """Why a member did not come to the end of its training; None if it did, or had none here."""
+    names = segments(setup, member)
+    return results.failure(names[-1]) if names else None
 
 
 def each_alone(
@@ -294,7 +333,7 @@ def members_table(setup: Setup, results: Results, steps: int) -> Table:
     """What became of each member; ``steps`` are those of a whole training."""
     rows = []
     for member in range(setup.training.members):
-        failure = results.failure(segments(setup, member)[-1])
+        failure = _failure(setup, results, member)
         rows.append(
             {
                 "member": member,

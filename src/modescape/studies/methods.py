@@ -63,6 +63,10 @@ def chosen_methods(setup: Setup, sizes: Sizes) -> list[Chosen]:
     choice, known = setup.methods, [INDEPENDENT, LATE, CYCLES, BOOTSTRAP, *SUBSPACES]
     for name in choice.names or ():
         require(name in known, f"methods.names: there is no method {name!r}; choose from {', '.join(known)}")
+    if setup.predicted:
+        others = [name for name in choice.names or () if name != INDEPENDENT]
+        require(not others, f"methods.names: {', '.join(others)} needs weights, and network.predictions has none")
+        return [_chosen(INDEPENDENT, setup, sizes)]
     wanted = None if choice.names is None else [name for name in choice.names if name in SUBSPACES]
     subspaces = chosen_subspaces(wanted, setup, sizes) if wanted is None or wanted else []
     require(

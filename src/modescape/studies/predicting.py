@@ -1,13 +1,14 @@
 """What the members of an ensembling method predict on a split, as summaries of each origin."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from modescape.core.engine.events import Event
+from modescape.core.engine.events import Event, Finished
 from modescape.core.evaluation import Evaluation, Scratch, blocks_of, evaluate, placed, scaled_chunks
-from modescape.core.methods.summary import NotFinite, Summarise, Summary, summary_of
+from modescape.core.methods.summary import NotFinite, Summarise, Summary, summarise, summary_of
 from modescape.core.models.dropout import hold_dropout
 from modescape.core.splits import Split
 from modescape.core.subspaces.catalogue import SUBSPACES
@@ -15,7 +16,7 @@ from modescape.core.weights import Weights
 from modescape.errors import MemberFailed
 from modescape.studies.abstract import Context, Job, Result, Sizes, Task
 from modescape.studies.drawing import in_turns
-from modescape.studies.members import part_of, scratch, statistics_of
+from modescape.studies.members import part_of, require_predicted, scratch, statistics_of
 from modescape.studies.methods import Chosen, arguments_of, chosen_in, members_of, sources
 from modescape.studies.setup import Setup
 
@@ -79,7 +80,11 @@ def predict_name(method: str, split: str) -> str:
 
 def predicting_task(setup: Setup, sizes: Sizes, chosen: Chosen, split: str) -> Task:
     """The task that predicts a split with every member of a method."""
-    arguments = {"method": arguments_of(chosen), "split": split, "examples": None}
+    arguments: dict[str, Any] = {"method": arguments_of(chosen), "split": split, "examples": None}
+    if setup.predicted:
+        require_predicted(split)
+        arguments["sha256"] = list(sizes.imported)
+        return Task(predict_name(chosen.name, split), import_summaries, arguments, weight=chosen.networks)
     weight = chosen.networks * chosen.samples
     return Task(
         predict_name(chosen.name, split),
@@ -95,6 +100,14 @@ def predicting_task(setup: Setup, sizes: Sizes, chosen: Chosen, split: str) -> T
 def predict_method(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
     """Predict with all members of each job's method; keep summaries of the first 1, 2, 5, ... of each origin."""
     return in_turns(context, [_predict(context, job) for job in jobs])
+
+
+def import_summaries(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:
+    """Summaries of what members predicted elsewhere, each an origin of its own."""
+    for place, _ in enumerate(jobs):
+        origins = list(range(len(context.predictions)))
+        found = {f"origin_{o}_first_1": summarise(context.predictions[o][None]).tensors() for o in origins}
+        yield Finished(place, Result(found, {"origins": origins, "counts": [1]}))
 
 
 def _predict(context: Context, job: Job) -> Generator[int, None, Result]:

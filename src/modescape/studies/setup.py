@@ -1,7 +1,7 @@
 """What every study starts from: the data, the network, the training and the root seed."""
 
 from dataclasses import field
-from typing import Any
+from typing import Any, Literal
 
 from modescape.core.models.catalogue import NETWORKS
 from modescape.core.settings import require, settings
@@ -26,20 +26,35 @@ class DataChoice:
         require(self.validation is None or self.validation >= 0, f"validation must be 0 or more, got {self.validation}")
 
 
+PredictionKind = Literal["probabilities", "logits", "classes"]
+
+
 @settings
 class NetworkChoice:
     """A network of the catalogue by ``name``, or somebody's own by ``factory`` ("package.module:function").
 
     ``options`` are handed to the builder by name. ``weights`` are files of networks that were trained elsewhere, one
     for each member: then nothing is trained, and each trajectory is its solution alone.
+
+    Or there is no network, and ``predictions`` are files of what others predicted, of one member or of several each;
+    ``kind`` says what is in them, None takes it from the values. Then ``data.name`` is a dataset, or a file of labels.
     """
 
     name: str | None = None
     factory: str | None = None
     options: dict[str, bool | int | float | str | tuple[int, ...]] = field(default_factory=dict)
     weights: tuple[str, ...] = ()
+    predictions: tuple[str, ...] = ()
+    kind: PredictionKind | None = None
 
     def __post_init__(self) -> None:
+        if self.predictions:
+            require(
+                self.name is None and self.factory is None and not self.weights,
+                "predictions stand alone: leave out name, factory and weights, or predictions",
+            )
+            return
+        require(self.kind is None, "kind says what is in the files of predictions, and there are none")
         require(
             (self.name is None) != (self.factory is None),
             f"give either name (one of {', '.join(NETWORKS)}) or factory (package.module:function), and not both",
@@ -56,7 +71,7 @@ class NetworkChoice:
     @property
     def title(self) -> str:
         """The network's name in messages."""
-        return self.name or self.factory or ""
+        return self.name or self.factory or "elsewhere"
 
 
 _DEFAULTS = {name: kind() for name, kind in SUBSPACES.items()}
@@ -111,8 +126,18 @@ class Setup:
 
     @property
     def imported(self) -> bool:
-        """Whether members come from files instead of being trained."""
+        """Whether members come from files of weights instead of being trained."""
         return len(self.network.weights) > 0
+
+    @property
+    def predicted(self) -> bool:
+        """Whether there are no members at all, but what they predict."""
+        return len(self.network.predictions) > 0
+
+    @property
+    def trains(self) -> bool:
+        """Whether members are trained here, so that there are trajectories."""
+        return not self.imported and not self.predicted
 
     def subspace(self, name: str) -> Subspace:
         """A subspace with its settings."""

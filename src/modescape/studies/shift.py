@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import final
 
 from modescape.core.settings import require, settings
-from modescape.studies.abstract import Extra, Results, Sizes, Study, Task
+from modescape.studies.abstract import Extra, Results, Sizes, Study, Task, Unfit
 from modescape.studies.members import first_failure
 from modescape.studies.methods import Chosen, arguments_of, chosen_methods, method_tasks, sources
 from modescape.studies.predicting import predict_name, predicting_task
@@ -96,7 +96,8 @@ class Shift(Study):
         families = sizes.families if self.families is None else self.families
         names = [f"shift/{family}/{severity}" for family in families for severity in sorted(set(self.severities))]
         names += sizes.others if self.others is None else self.others
-        require(len(names) > 0, "there is no shift and no other data for this dataset; name families or others")
+        if not names:
+            raise Unfit("there is no shift and no other data for this dataset; name families or others")
         return names
 
     def tables(self, setup: Setup, results: Results) -> Mapping[str, Table]:

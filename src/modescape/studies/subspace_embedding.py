@@ -12,7 +12,7 @@ from modescape.core.engine.events import Event
 from modescape.core.settings import require, settings
 from modescape.core.subspaces.keep import Keep
 from modescape.errors import MemberFailed
-from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task
+from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task, require_members
 from modescape.studies.drawing import (
     Draws,
     Sampler,
@@ -191,7 +191,7 @@ class SubspaceEmbedding(Study):
 
     def tasks(self, setup: Setup, sizes: Sizes) -> Sequence[Task]:
         """Train, predict, draw, reduce, embed."""
-        require(setup.training.members >= 2, "the study subspace_embedding needs training.members of at least 2")
+        require_members(setup)
         require(self.split in sizes.examples, f"there is no split {self.split!r}; choose {', '.join(sizes.examples)}")
         require_validation(self.keep, sizes)
         names = chosen_subspaces(self.subspaces, setup, sizes)

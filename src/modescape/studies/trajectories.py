@@ -19,7 +19,7 @@ from modescape.core.scores.proper import nll
 from modescape.core.settings import require, settings
 from modescape.core.weights import cosine, inner_products, stack
 from modescape.errors import MemberFailed
-from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task
+from modescape.studies.abstract import Context, Job, Result, Results, Sizes, Study, Task, Unfit, require_members
 from modescape.studies.members import (
     check_perplexities,
     comparable,
@@ -160,13 +160,9 @@ class Trajectories(Study):
 
     def tasks(self, setup: Setup, sizes: Sizes) -> Sequence[Task]:
         """Train, predict, compare, embed."""
-        require(
-            not setup.imported,
-            "there are no trajectories: network.weights gives solutions alone; choose another study, or train here",
-        )
-        require(
-            setup.training.members >= 2, "the study trajectories compares runs: training.members must be at least 2"
-        )
+        if not setup.trains:
+            raise Unfit("there are no trajectories: network.weights gives solutions alone")
+        require_members(setup)
         require(self.split in sizes.examples, f"there is no split {self.split!r}; choose {', '.join(sizes.examples)}")
         training = training_tasks(setup, sizes)
         predicting = prediction_tasks(setup, sizes, self.split)

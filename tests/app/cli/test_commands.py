@@ -135,7 +135,7 @@ def test_dry_run_writes_nothing(say, tmp_path, monkeypatch):
         (("run", "smoke", "--set", "data.train=5000"), 2, "train = 5000 is impossible"),
         (("run", "smoke", "--set", "trajectories.split=tset"), 2, "there is no split 'tset'"),
         (("run", "smoke", "--set", "trajectories.perplexities=[5000.0]"), 2, "perplexity"),
-        (("run", "smoke", "--set", "training.members=1"), 2, "at least 2"),
+        (("study", "connectors", "smoke", "--set", "training.members=1"), 2, "at least 2"),
         (("run", "smoke", "--device", "abacus"), 2, "there is no device 'abacus'"),
         (("study", "dreams", "smoke"), 2, "there is no study 'dreams'"),
         (("run", "cifar10-small-cnn"), 3, "modescape data fetch cifar10"),

@@ -41,6 +41,13 @@ def test_what_was_saved_is_what_is_read(tmp_path, prefix):
     assert read_weights(tmp_path / "other.safetensors", build)[1] not in digests
 
 
+def test_counts_of_training_steps_may_be_missing(tmp_path):
+    wanted = state()
+    save_file({n: t for n, t in wanted.items() if n != "1.num_batches_tracked"}, tmp_path / "old.safetensors")
+    weights, _ = read_weights(tmp_path / "old.safetensors", build)
+    assert torch.equal(weights.buffers["1.running_mean"][0], wanted["1.running_mean"])
+
+
 def test_weights_that_do_not_fit_are_refused_with_the_tensor_at_fault(tmp_path):
     def refusal(change):
         tensors = state()

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from modescape.app.cli.main import main
-from modescape.app.jobs.publish import publish
+from modescape.app.jobs.publish import portable, publish
 from modescape.app.report.published import WIDEST, small
 from modescape.app.runs.layout import Layout
 from modescape.app.runs.tables_file import read_tables
@@ -90,6 +90,17 @@ def test_publishing_again_replaces_and_never_what_is_no_run(run, page, tmp_path)
     assert [path.name for path in other.iterdir()] == ["mine.txt"]
     with pytest.raises(RunError, match="onto itself"):
         publish(run, run.parent)
+
+
+def test_paths_of_a_machine_become_names_of_files():
+    record = {
+        "settings": {"network": {"weights": ["/home/me/a.npz", "b.npz"]}, "rate": 0.1},
+        "source": {"command": "modescape import --weights /home/me/a.npz --set 'studies=[\"shift\"]'"},
+    }
+    assert portable(record) == {
+        "settings": {"network": {"weights": ["a.npz", "b.npz"]}, "rate": 0.1},
+        "source": {"command": "modescape import --weights a.npz --set 'studies=[\"shift\"]'"},
+    }
 
 
 def test_a_run_without_tables_is_not_published(run, tmp_path):

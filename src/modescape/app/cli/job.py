@@ -95,7 +95,7 @@ def _plan(prepared: Prepared, studies: Sequence[str], root: Path) -> None:
     found = estimate(prepared, tasks)
     phases = dict.fromkeys(task.phase for task in tasks)
     counts = ", ".join(f"{sum(t.phase == phase for t in tasks)} x {phase}" for phase in phases)
-    training, given = prepared.context.setup.training, prepared.context.setup.imported
+    training, given = prepared.context.setup.training, not prepared.context.setup.trains
     trained = (
         f"{training.epochs} epochs, {found.images:,} images at {found.images_per_second:,.0f}/s"
         if not given

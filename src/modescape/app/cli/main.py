@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 
 from modescape import __version__
-from modescape.app.cli import bench, data, doctor, landscape, recipes, report, reproduce, run, runs, scorecard, study
+from modescape.app.cli import (
+    bench,
+    data,
+    doctor,
+    import_,
+    landscape,
+    recipes,
+    report,
+    reproduce,
+    run,
+    runs,
+    scorecard,
+    study,
+)
 from modescape.core.engine.notes import EngineNote, forget
 from modescape.errors import ModescapeError
 
@@ -29,6 +42,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("study")(study.study)
 app.command("landscape")(landscape.landscape)
+app.command("import")(import_.import_)
 app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
 app.command("reproduce")(reproduce.reproduce)

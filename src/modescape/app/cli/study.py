@@ -10,6 +10,7 @@ from modescape.app.cli import options
 NAMES = (
     "ensembling",
     "shift",
+    "disagreement",
     "trajectories",
     "diversity_accuracy",
     "subspace_embedding",

@@ -35,6 +35,17 @@ POSTERIOR_SHA256 = "f3a6eb5aec1967ec9c91f0f6c10c8cac8052c9b69fb9473c80db8a92e1ce
 """Of the probabilities as float32 [10000, 10], little-endian, in the official order of the test images."""
 
 
+OFFICIAL_SHA256 = "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5"
+"""Of the labels of CIFAR-10's test images as uint8 [10000], in the official order."""
+
+
+def are_official(targets: Int[Tensor, " example"]) -> bool:
+    """Whether these are the labels of CIFAR-10's test images, whatever file they are from."""
+    if len(targets) != EXAMPLES or int(targets.max()) >= CLASSES:
+        return False
+    return hashlib.sha256(targets.cpu().numpy().astype(np.uint8).tobytes()).hexdigest() == OFFICIAL_SHA256
+
+
 def load_people(data_dir: Path | None) -> Int[Tensor, "10000 10"] | None:
     """CIFAR-10H: how many of about 51 people chose each class for each test image, int64; None without the files.
 

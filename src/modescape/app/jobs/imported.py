@@ -29,6 +29,8 @@ def read_weights(path: Path, build: Callable[[], nn.Module]) -> tuple[Weights, s
         module = build()
     given = _unwrapped(_tensors(path), module)
     own = module.state_dict()
+    # A count of training steps, which files of older versions of torch do not have: no prediction depends on it.
+    given = {name: tensor for name, tensor in own.items() if name.endswith("num_batches_tracked")} | given
     missing, unknown = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
     if missing or unknown:
         odd = [*(f"no {name}" for name in missing[:3]), *(f"an unknown {name}" for name in unknown[:3])]

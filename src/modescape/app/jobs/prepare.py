@@ -18,13 +18,14 @@ from modescape.app.datasets.load import load
 from modescape.app.jobs import network
 from modescape.app.jobs.engine import Chosen, Wanted, choose
 from modescape.app.jobs.imported import read_weights
+from modescape.app.jobs.predicted import context_of
 from modescape.app.jobs.provenance import commit, processor
 from modescape.app.jobs.recipe import Recipe
 from modescape.app.jobs.splits import Beyond, Digests, References, Splits
 from modescape.core.engine.engine import Engine
 from modescape.core.engine.notes import say
 from modescape.core.engine.way import Room
-from modescape.core.splits import Split, scaling_of
+from modescape.core.splits import Scaling, ScalingKind, Split, scaling_of
 from modescape.errors import SettingsError
 from modescape.studies.abstract import Context, Sizes, Task, Unfit, content_keys
 
@@ -64,11 +65,13 @@ class Prepared:
         """
         record = self.recipe.record()
         shared = {name: record[name] for name in DECISIVE}
-        # Files of weights count by what is in them, wherever they lie.
-        shared["network"] = {name: value for name, value in shared["network"].items() if name != "weights"}
+        # Files count by what is in them, wherever they lie.
+        files = ("weights", "predictions", "kind")
+        shared["network"] = {name: value for name, value in shared["network"].items() if name not in files}
         belongs = {"recipe": shared, "data_sha256": self.dataset.digest, "engine": self.arithmetic}
         factory = self.recipe.network.factory
-        belongs |= {"weights_sha256": list(self.sizes.imported)} if self.sizes.imported else {}
+        what = "predictions_sha256" if self.context.setup.predicted else "weights_sha256"
+        belongs |= {what: list(self.sizes.imported)} if self.sizes.imported else {}
         return belongs | ({"factory_sha256": network.factory_digest(factory)} if factory else {})
 
     def described(self, about: Mapping[str, str]) -> dict[str, Any]:
@@ -97,8 +100,10 @@ class Prepared:
                 unfit[name] = reason
         if len(unfit) == len(studies):
             raise SettingsError("; ".join(f"study {name}: {told}" for name, told in unfit.items()))
-        for name, told in unfit.items():
-            say(f"the study {name} is left out: {told}")
+        for why in dict.fromkeys(str(told) for told in unfit.values()):
+            names = [name for name, told in unfit.items() if str(told) == why]
+            said = f"the study {names[0]} is" if len(names) == 1 else f"the studies {', '.join(names)} are"
+            say(f"{said} left out: {why}")
         return tuple(name for name in studies if name not in unfit)
 
     def tasks(self, studies: Sequence[str]) -> list[Task]:
@@ -114,7 +119,7 @@ class Prepared:
 
     def _planned(self, name: str) -> Sequence[Task]:
         try:
-            return self.recipe.study(name).tasks(self.recipe.setup, self.sizes)
+            return self.recipe.study(name).planned(self.recipe.setup, self.sizes)
         except Unfit:
             raise
         except ValueError as error:
@@ -161,8 +166,22 @@ def placed(split: Split, device: torch.device) -> Split:
     return Split(split.inputs.to(device), split.targets.to(device))
 
 
+def _scaling(kind: ScalingKind, train: Split) -> Scaling:
+    try:
+        return scaling_of(kind, train.inputs)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
 def prepare(recipe: Recipe, options: Options) -> Prepared:
     """Load the data, choose the device, check the network. Nothing is written."""
+    if recipe.network.predictions:
+        found = context_of(recipe, options.data_dir, options.cores or cores_available())
+        return Prepared(recipe, *found, parameters=0, chosen=Chosen(found[1].engine))
+    return _with_network(recipe, options)
+
+
+def _with_network(recipe: Recipe, options: Options) -> Prepared:
     device = choose_device(options.device)
     # One operator thread everywhere: sums then round the same way whatever the number of cores.
     torch.set_num_threads(OPERATOR_THREADS)
@@ -170,7 +189,7 @@ def prepare(recipe: Recipe, options: Options) -> Prepared:
     dataset = load(choice.name, data_dir=options.data_dir, train=choice.train, validation=choice.validation)
     classes = len(dataset.classes)
     train = dataset.splits["train"]
-    scaling = scaling_of(choice.scaling, train.inputs)
+    scaling = _scaling(choice.scaling, train)
     build = network.builder(recipe.network, tuple(train.inputs.shape[1:]), classes)
     facts = network.check(build, recipe.network, train, scaling, classes)
     if recipe.training.augmentation != "none" and train.inputs.ndim != 4:

@@ -1,7 +1,10 @@
 """Put what a run found where others can read it: a page, figures, tables, and none of its weights."""
 
 import json
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from modescape.app.jobs.report import record_of
 from modescape.app.report.published import published
@@ -17,6 +20,19 @@ from modescape.tables import STUDIES
 PAGE = "index.md"
 
 
+def portable(value: Any) -> Any:
+    """The same record with the names of files in place of their paths, which say nothing on another machine."""
+    if isinstance(value, Mapping):
+        return {name: _command(item) if name == "command" else portable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [portable(item) for item in value]
+    return Path(value).name if isinstance(value, str) and value.startswith("/") else value
+
+
+def _command(text: str) -> str:
+    return shlex.join(portable(word) for word in shlex.split(text))
+
+
 def publish(root: Path, folder: Path) -> Path:
     """Write a run's page, figures, tables, journal and settings to ``folder/NAME``; returns the page.
 
@@ -28,7 +44,7 @@ def publish(root: Path, folder: Path) -> Path:
         raise RunError(f"{place} exists and is no published run; choose another folder with --to")
     if place.resolve() == root.resolve():
         raise RunError(f"{root} would be published onto itself; choose another folder with --to")
-    identity, layout, there = read_identity(root), Layout(root), Layout(place)
+    identity, layout, there = portable(read_identity(root)), Layout(root), Layout(place)
     tables = {study: found for study in STUDIES if (found := read_tables(layout, study)) is not None}
     if not tables:
         raise RunError(f"{root} has no tables yet; finish it with the command that began it")

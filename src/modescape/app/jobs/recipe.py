@@ -21,6 +21,7 @@ from modescape.studies.causes import Causes
 from modescape.studies.connectors import Connectors
 from modescape.studies.cross_sections import CrossSections
 from modescape.studies.curvature import Curvature
+from modescape.studies.disagreement import Disagreement
 from modescape.studies.diversity_accuracy import DiversityAccuracy
 from modescape.studies.ensembling import Ensembling
 from modescape.studies.setup import DataChoice, MethodChoice, NetworkChoice, Setup, SubspaceSettings
@@ -47,6 +48,7 @@ class Recipe:
     subspaces: SubspaceSettings = SubspaceSettings()
     methods: MethodChoice = MethodChoice()
     trajectories: Trajectories = Trajectories()
+    disagreement: Disagreement = Disagreement()
     diversity_accuracy: DiversityAccuracy = DiversityAccuracy()
     subspace_embedding: SubspaceEmbedding = SubspaceEmbedding()
     connectors: Connectors = Connectors()

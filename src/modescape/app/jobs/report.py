@@ -34,6 +34,8 @@ def record_of(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, 
     settings = {name: value for name, value in recipe.items() if name != "seed"}
     if belongs.get("weights_sha256"):
         settings["training"] = {"weights of": f"{len(belongs['weights_sha256'])} networks trained elsewhere"}
+    if belongs.get("predictions_sha256"):
+        settings["training"] = {"predictions of": f"{len(belongs['predictions_sha256'])} members trained elsewhere"}
     settings |= {study: tables_settings(layout, study) for study in tables}
     settings |= {"subspaces": drawn} if (drawn := identity["settings"].get("subspaces")) else {}
     journal = Journal(layout.journal)
@@ -64,7 +66,7 @@ def record_of(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, 
 
 def _claims(root: Path, identity: dict[str, Any], tables: dict[str, dict[str, Table]]) -> list[dict[str, Any]]:
     """The paper's claims on a run of its data and networks; a run of anything else has none."""
-    if identity["belongs"].get("weights_sha256"):
+    if {"weights_sha256", "predictions_sha256"} & identity["belongs"].keys():
         return []
     run = judged(root, tables)
     return rows_of(judge([run]), run.name)

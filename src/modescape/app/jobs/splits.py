@@ -13,7 +13,7 @@ import torch
 from modescape.app.datasets.dataset import Dataset
 from modescape.app.datasets.extra import Extra as ExtraData
 from modescape.app.datasets.extra import extra, families, unknown_inputs
-from modescape.app.datasets.references import load_people, load_posterior
+from modescape.app.datasets.references import are_official, load_people, load_posterior
 from modescape.core.methods.scoring import PEOPLE, POSTERIOR
 from modescape.core.splits import Split
 from modescape.studies.abstract import Extra
@@ -101,7 +101,7 @@ class References(Mapping[str, torch.Tensor]):
 
     @cached_property
     def _found(self) -> dict[str, torch.Tensor]:
-        if self._dataset.name != "cifar10":
+        if self._dataset.name != "cifar10" and not are_official(self._dataset.splits["test"].targets):
             return {}
         found = {PEOPLE: load_people(self._data_dir), POSTERIOR: load_posterior(self._data_dir)}
         return {name: values for name, values in found.items() if values is not None}

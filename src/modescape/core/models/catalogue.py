@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from modescape.core.models.cifar_resnet20 import cifar_resnet20
 from modescape.core.models.mlp import mlp
 from modescape.core.models.plain_cnn import medium_cnn, small_cnn
 from modescape.core.models.resnet20 import resnet20
@@ -13,6 +14,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "small_cnn": small_cnn,
     "medium_cnn": medium_cnn,
     "resnet20": resnet20,
+    "cifar_resnet20": cifar_resnet20,
     "mlp": mlp,
     "signal_cnn": signal_cnn,
 }

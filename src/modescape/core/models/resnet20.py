@@ -22,6 +22,12 @@ def _batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
+def require_images(shape: Sequence[int]) -> None:
+    """Raise ``ValueError`` unless examples are images that two strides of 2 leave something of."""
+    require(len(shape) == 3, f"expected images [channel, height, width], got examples of shape {tuple(shape)}")
+    require(min(shape[1:]) >= 4, f"images of {shape[1]}x{shape[2]} are too small for two strides of 2")
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with batch norm around a shortcut."""
 
@@ -44,8 +50,7 @@ class ResNet(nn.Module):
 
     def __init__(self, shape: Sequence[int], classes: int, blocks: int, width: int) -> None:
         super().__init__()
-        require(len(shape) == 3, f"expected images [channel, height, width], got examples of shape {tuple(shape)}")
-        require(min(shape[1:]) >= 4, f"images of {shape[1]}x{shape[2]} are too small for two strides of 2")
+        require_images(shape)
         self.first = _convolution(shape[0], width, 3, 1)
         self.first_norm = _batch_norm(width)
         stages: list[nn.Module] = []

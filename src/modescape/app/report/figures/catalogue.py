@@ -15,6 +15,9 @@ from modescape.app.report.figures import (
     embedding_map,
     equivalents,
     families,
+    function_map,
+    function_pairs,
+    function_plane,
     learning,
     one_function,
     plane,
@@ -53,6 +56,11 @@ class FigureModule(Protocol):
 FIGURES: dict[str, list[tuple[str, FigureModule]]] = {
     "ensembling": [("size_curves", size_curves), ("worth", worth), ("equivalents", equivalents)],
     "shift": [("severity", severity), ("families", families), ("detection", detection)],
+    "disagreement": [
+        ("function_pairs", function_pairs),
+        ("function_plane", function_plane),
+        ("function_map", function_map),
+    ],
     "trajectories": [
         ("one_function", one_function),
         ("along_trajectory", along_trajectory),
