@@ -157,12 +157,15 @@ def _detection(detection: Boards) -> Iterator[dict[str, Any]]:
         independent = Ensemble(INDEPENDENT, most, 1)
         own = max(rows, key=lambda entry: float(board.of(independent, entry)[0]))
         found, reference = estimate(board.of(best, score)), estimate(board.of(independent, own))
+        reached = f"{small(reference.value)}{interval(vars(reference), small)} with {_detector(own)}"
+        beside = (
+            f"; {called(*independent)} {'reaches' if most == 1 else 'reach'} {reached}" if best != independent else ""
+        )
         yield answer_row(
             f"auroc_{name}",
             found,
             f"{name.removeprefix('unknown/')} is told from the test split best by {called(*best)} with "
-            f"{_detector(score)}: AUROC {small(found.value)}{interval(vars(found), small)}; {called(*independent)} "
-            f"reach {small(reference.value)}{interval(vars(reference), small)} with {_detector(own)}.",
+            f"{_detector(score)}: AUROC {small(found.value)}{interval(vars(found), small)}{beside}.",
         )
 
 
