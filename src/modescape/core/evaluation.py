@@ -101,7 +101,7 @@ def placed(module: nn.Module, split: Split) -> nn.Module:
 def chunk_size(split: Split) -> int:
     """How many of these examples pass a network at once."""
     numbers = CHUNK_NUMBERS * (1 if split.device.type == "cpu" else ELSEWHERE)
-    return max(1, min(CHUNK, numbers // max(1, split.inputs[:1].numel())))
+    return max(1, min(CHUNK, numbers // max(1, split.example_numbers)))
 
 
 def scaled_chunks(split: Split, scaling: Scaling, size: int | None = None) -> Iterator[Float[Tensor, "example *shape"]]:

@@ -101,8 +101,7 @@ def statistics_of(context: Context, module: nn.Module) -> Split | None:
 
 def part_of(split: Split, rows: Tensor) -> Split:
     """Some examples of a split."""
-    index = rows.to(split.inputs.device)
-    return replace(split, inputs=split.inputs[index], targets=split.targets[index])
+    return split.part(rows)
 
 
 def predict_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:

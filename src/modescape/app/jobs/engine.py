@@ -15,12 +15,14 @@ import platformdirs
 import torch
 
 from modescape.app.runs.commit import write_file
+from modescape.core.decoded import Decoded
 from modescape.core.engine.catalogue import WAYS
 from modescape.core.engine.engine import Engine
 from modescape.core.engine.notes import say
 from modescape.core.engine.probe import Trial, choose_on_cpu, choose_on_cuda, fastest, measure
 from modescape.core.engine.way import Room
 from modescape.core.engine.work import Mode, Precision
+from modescape.core.splits import Split
 from modescape.core.training.plan import Segment, initial_state
 from modescape.core.training.work import Leg, Trainings
 from modescape.errors import RunError, SettingsError
@@ -122,15 +124,20 @@ def trial_of(context: Context) -> Trial:
     members = range(min(plan.training.members, TRIED))
     legs = [Leg(member, initial_state(plan, member), 10**6) for member in members]
     forever = replace(plan.training, epochs=10**6, checkpoints=replace(plan.training.checkpoints, every=10**6))
-    few = 3 * plan.batch
-    part = replace(plan.data, inputs=plan.data.inputs[:few], targets=plan.data.targets[:few])
-    short = replace(plan, data=part)
+    short = replace(plan, data=_first(plan.data, 3 * plan.batch))
     return Trial(
         Trainings(replace(plan, training=forever), legs),
         Trainings(short, [replace(leg, epochs=1) for leg in legs[:2]]),
         alike,
         time.perf_counter,
     )
+
+
+def _first(split: Split, count: int) -> Split:
+    """The first examples, decoded no earlier than they would be in the whole split."""
+    inputs = split.inputs
+    few = inputs.part(torch.arange(min(count, len(split)))) if isinstance(inputs, Decoded) else inputs[:count]
+    return replace(split, inputs=few, targets=split.targets[:count])
 
 
 def alike(expected: Sequence[Segment], found: Sequence[Segment]) -> str:

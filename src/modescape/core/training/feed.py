@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from modescape.core.shapes import Float, Int, Shaped
-from modescape.core.training.augment import augment, joined
+from modescape.core.training.augment import augment, cuts_of, joined
 from modescape.core.training.member import InTraining
 
 AHEAD = 2
@@ -36,7 +36,10 @@ def batches_of(members: Sequence[InTraining], epoch: int) -> Iterator[tuple[int,
 
 def _fetch(members: Sequence[InTraining], number: int) -> Fetched:
     plan = members[0].plan
-    return plan.data.fetch(torch.cat([member.index[number % plan.steps_per_epoch] for member in members]))
+    place = number % plan.steps_per_epoch
+    index = torch.cat([member.index[place] for member in members])
+    seeds = [m.cuts[place * plan.batch : (place + 1) * plan.batch] for m in members if m.cuts is not None]
+    return plan.data.fetch(index, cuts_of(torch.cat(seeds)) if seeds else None)
 
 
 def _finished(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from modescape.core.seeds import generator, global_generator
 from modescape.core.shapes import Float
-from modescape.core.training.augment import draw_moves
+from modescape.core.training.augment import draw_cuts, draw_moves
 from modescape.core.training.noise import SeededDropout, seed_dropout
 from modescape.core.training.plan import Plan, Segment, State, batches
 from modescape.core.weights import Weights, load_into, of_module
@@ -43,6 +43,7 @@ class InTraining:
         kind, shape = self.plan.training.augmentation, self.plan.data.inputs.shape[1:]
         moves = draw_moves(self.index.numel(), shape, kind, chance)
         self.moves = moves if moves is None else moves.to(device)
+        self.cuts = draw_cuts(self.index.numel(), kind, chance)
         noise = generator(self.plan.root, *path, "dropout", "epoch", epoch, device=device)
         for layer in self.dropouts:
             layer.chance = noise
