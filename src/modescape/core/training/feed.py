@@ -1,18 +1,14 @@
 """The batches of an epoch, for one member or for several at once: gathered, augmented and scaled on the device."""
 
-import queue
-import threading
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from modescape.core.ahead import ahead
 from modescape.core.shapes import Float, Int, Shaped
 from modescape.core.training.augment import augment, cuts_of, joined
 from modescape.core.training.member import InTraining
-
-AHEAD = 2
-"""Batches that a stream fetches ahead of the step that is computed."""
 
 Fetched = tuple[Tensor, Tensor]
 
@@ -58,39 +54,3 @@ def _finished(
     layout = torch.channels_last if images.ndim == 4 else torch.contiguous_format
     inputs = plan.scaling(images).contiguous(memory_format=layout)
     return inputs, targets.to(plan.data.device, non_blocking=True)
-
-
-def ahead(fetched: Iterator[Fetched], depth: int = AHEAD) -> Iterator[Fetched]:
-    """The same, up to ``depth`` of them computed beforehand on another thread; what it raises is raised here."""
-    ready: queue.Queue[Fetched | Exception | None] = queue.Queue(depth)
-    stopped = threading.Event()
-
-    def put(one: Fetched | Exception | None) -> bool:
-        """Whether somebody still waits."""
-        while not stopped.is_set():
-            try:
-                ready.put(one, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        try:
-            for one in fetched:
-                if not put(one):
-                    return
-            put(None)
-        except Exception as error:  # noqa: BLE001  (told where it is waited for)
-            put(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while (one := ready.get()) is not None:
-            if isinstance(one, Exception):
-                raise one
-            yield one
-    finally:
-        stopped.set()
-        thread.join()
