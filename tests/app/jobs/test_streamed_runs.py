@@ -127,7 +127,7 @@ def test_shifts_and_noise_are_made_one_by_one(root, monkeypatch):
             assert torch.equal(extra(dataset, name, None, 0).load().inputs[:], values)
             assert not torch.equal(extra(dataset, name, None, 1).load().inputs[:], values)
         noise = extra(dataset, "unknown/noise", None, 0).load().inputs[:].double()
-    train = dataset.splits["train"].inputs[:].double()
+        train = dataset.splits["train"].inputs[:].double()
     # 12,288 numbers a channel, cut at both ends of the range
     assert (noise.mean(dim=(0, 2, 3)) - train.mean(dim=(0, 2, 3))).abs().max() < 8
 

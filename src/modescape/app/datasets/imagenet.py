@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from modescape.app.datasets.dataset import Dataset
-from modescape.app.datasets.locate import IMAGENET_FOLDERS, imagenet_root
 from modescape.app.datasets.photograph_files import Found, Photographs, class_folders, find_images, images_in, mixed
+from modescape.app.datasets.places import IMAGENET_FOLDERS, imagenet_root
 from modescape.core.splits import Split
 from modescape.errors import DataError
 

@@ -8,13 +8,10 @@ from pathlib import Path
 import platformdirs
 
 from modescape.app.datasets.layouts import BUILT_IN, BY_HAND, DOWNLOADS, LAYOUTS, Layout, known_names, unknown_name
-from modescape.app.datasets.places import Place
+from modescape.app.datasets.places import Place, imagenet_root
 from modescape.errors import DataError
 
 VARIABLE = "MODESCAPE_DATA"
-
-IMAGENET_FOLDERS = ("", "imagenet", "ILSVRC/Data/CLS-LOC")
-"""Where train and val may lie in the data folder; the last is that of the archive for localisation."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +92,6 @@ def status(data_dir: Path | None = None) -> list[Status]:
     # Its size is not summed up: there are 1.3 million files.
     lines.append(Status("imagenet", root is not None, root, 0, f"{BY_HAND['imagenet']}, then --data-dir DIR"))
     return lines
-
-
-def imagenet_root(folder: Path) -> Path | None:
-    """The folder that holds ImageNet's train and val; None if there is none."""
-    places = (folder / place for place in IMAGENET_FOLDERS)
-    return next((place for place in places if (place / "train").is_dir() and (place / "val").is_dir()), None)
 
 
 def check_files(name: str, data_dir: Path | None = None) -> Checked:

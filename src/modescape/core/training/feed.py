@@ -27,7 +27,7 @@ def batches_of(members: Sequence[InTraining], epoch: int) -> Iterator[tuple[int,
         for number, (inputs, targets) in zip(numbers, ready, strict=True):
             yield number, *_finished(members, number, inputs, targets)
     finally:
-        ready.close()  # type: ignore[attr-defined]
+        ready.close()
 
 
 def _fetch(members: Sequence[InTraining], number: int) -> Fetched:
