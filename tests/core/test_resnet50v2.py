@@ -1,5 +1,6 @@
 """ResNet-50 v2: its counts by hand, its layers against a function without modules, and every way of running it."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -8,11 +9,15 @@ from references import trainings
 from torch.nn import functional
 
 from modescape.core.engine.catalogue import WAYS
+from modescape.core.engine.events import Finished
+from modescape.core.engine.way import Room
+from modescape.core.engine.work import Mode
 from modescape.core.models.batch_norm import refresh_statistics
 from modescape.core.models.lean import lean
 from modescape.core.models.resnet50v2 import resnet50v2
 from modescape.core.predictions import predict_all
 from modescape.core.splits import Split, scaling_of
+from modescape.core.training.loop import unrounded
 from modescape.core.training.plan import Plan
 from modescape.core.training.settings import Optimiser, Training
 from modescape.core.weights import of_module
@@ -149,3 +154,52 @@ def test_an_initialisation_follows_the_global_generator_alone():
     deviation = float(one.params["stages.0.second.weight"].std())
     # He-normal: the square root of 2 over 4 x 9 inputs, from 144 numbers
     assert deviation == pytest.approx((2 / 36) ** 0.5, rel=0.2)
+
+
+def trained(wanted, precision):
+    events = WAYS["serial"].run(trainings.work(wanted, range(1), 1), Room(mode=Mode(precision=precision)))
+    return next(event.result for event in events if isinstance(event, Finished))
+
+
+def moved(segment):
+    start, end = segment.checkpoints[0].params, segment.end.weights.params
+    return torch.cat([(end[name] - start[name]).double().flatten() for name in sorted(start)])
+
+
+def test_mixed_precision_keeps_weights_in_float32_and_is_off_as_its_digits_say():
+    """One step: its error is that of float32, measured against float64, times the ratio of their units."""
+    wanted = plan(members=1, epochs=1, batch=40, optimiser=Optimiser(name="sgd", rate=0.05, momentum=0.0))
+    seen = set()
+
+    def build():
+        network = SMALL()
+        network.stages[1].second.register_forward_hook(lambda layer, given, made: seen.add(made.dtype))
+        return network
+
+    plain, mixed = (trained(replace(wanted, build=build), precision) for precision in ("float32", "bf16"))
+    assert seen == {torch.float32, torch.bfloat16}
+    assert {t.dtype for t in mixed.end.weights.params.values()} == {torch.float32}
+    exact = moved(trained(replace(wanted, build=partial(trainings.in_double, SMALL)), "float32"))
+    single, half = (float((moved(s) - exact).norm() / exact.norm()) for s in (plain, mixed))
+    # 8 bits of a number against 24; errors add up alike, but by chance of this draw one may be twice as lucky.
+    assert single < half < 2 * 2**16 * single
+    # So coarse a gradient still points where the exact one does, and the loss of the first step is a sum over 40.
+    assert float(moved(mixed) @ exact / moved(mixed).norm() / exact.norm()) > 0.9
+    assert mixed.mean_loss == pytest.approx(plain.mean_loss, rel=0.005)
+
+
+def test_training_in_mixed_precision_goes_on_from_where_it_was():
+    wanted = plan(members=1)
+    way, room = WAYS["serial"], Room(mode=Mode(precision="bf16"))
+    (whole,) = trainings.results(way, trainings.work(wanted, range(1), 2), room)
+    (first,) = trainings.results(way, trainings.work(wanted, range(1), 1), room)
+    assert {t.dtype for t in first.end.optimiser.values()} == {torch.float32}
+    legs = [replace(trainings.work(wanted, range(1), 1).legs[0], start=first.end)]
+    (second,) = trainings.results(way, replace(trainings.work(wanted, range(1), 1), legs=legs), room)
+    assert all(torch.equal(t, whole.end.weights.params[n]) for n, t in second.end.weights.params.items())
+
+
+def test_losses_are_told_in_float32_whatever_the_precision():
+    logits = torch.tensor([[1.0, 2.0]], dtype=torch.bfloat16)
+    assert unrounded(logits).dtype == torch.float32
+    assert unrounded(logits.double()).dtype == torch.float64

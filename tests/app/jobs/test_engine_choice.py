@@ -123,7 +123,7 @@ def test_named_ways_are_taken_without_measuring(rates):
     [
         (Wanted("graph"), "the way graph is not for cpu; threads is used instead"),
         (Wanted("streams"), "the way streams is not for cpu; threads is used instead"),
-        (Wanted("serial", precision="bf16"), "precision bf16 is for GPUs; float32 is used instead"),
+        (Wanted("serial", precision="tf32"), "precision tf32 is for GPUs; float32 is used instead"),
     ],
 )
 def test_what_cannot_be_had_here_is_said_once_with_what_is_used(wanted, note):
@@ -133,6 +133,11 @@ def test_what_cannot_be_had_here_is_said_once_with_what_is_used(wanted, note):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         choose(toy.context_of(3), wanted)
+
+
+def test_mixed_precision_is_had_on_a_cpu_too():
+    with pytest.warns(EngineNote, match="bf16 is slower than float32 on most CPUs"):
+        assert choose(toy.context_of(3), Wanted("serial", precision="bf16")).engine.arithmetic == "alone, bf16"
 
 
 def test_a_network_that_cannot_be_stacked_is_known_before_anything_is_trained(monkeypatch):

@@ -29,7 +29,7 @@ Way = Annotated[
     str, typer.Option("--way", help="How networks run at once: auto (the fastest here), or serial, threads, ...")
 ]
 Group = Annotated[int, typer.Option("--group", min=1, help="Networks in one stack, or in flight on a GPU.")]
-Precision = Annotated[str, typer.Option("--precision", help="float32; on a GPU also tf32 or bf16.")]
+Precision = Annotated[str, typer.Option("--precision", help="float32; for GPUs also tf32 or bf16 (mixed).")]
 Factory = Annotated[
     str | None,
     typer.Option(

@@ -81,9 +81,11 @@ def _mode(wanted: Wanted, device: str) -> Mode:
     names = {name: Mode(precision=name) for name in get_args(Precision)}
     if wanted.precision not in names:
         raise SettingsError(f"there is no precision {wanted.precision!r}; choose {', '.join(names)}")
-    if wanted.precision != "float32" and device == "cpu":
-        say(f"precision {wanted.precision} is for GPUs; float32 is used instead")
+    if wanted.precision == "tf32" and device == "cpu":
+        say("precision tf32 is for GPUs; float32 is used instead")
         return Mode()
+    if wanted.precision == "bf16" and device == "cpu":
+        say("precision bf16 is slower than float32 on most CPUs")
     # torch would take tf32 for convolutions by itself: what is called float32 here is float32.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = wanted.precision != "float32"
     return names[wanted.precision]

@@ -16,8 +16,9 @@ Precision = Literal["float32", "tf32", "bf16"]
 class Mode:
     """How a step is computed, whatever the way.
 
-    ``precision`` is that of matrix products and convolutions: "tf32" and "bf16" (autocast) are for GPUs and round
-    coarser. A ``captured`` step is recorded once as a CUDA graph and replayed.
+    ``precision`` is that of matrix products and convolutions: "tf32" is for GPUs; "bf16" (autocast) is meant for them,
+    and works elsewhere. Both round coarser. Weights and what the optimiser keeps are float32 in any case. A
+    ``captured`` step is recorded once as a CUDA graph and replayed.
     """
 
     precision: Precision = "float32"

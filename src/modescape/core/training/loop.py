@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from modescape.core.engine.capture import Replayed
 from modescape.core.engine.work import PLAIN, Mode
+from modescape.core.shapes import Float
 from modescape.core.training.feed import batches_of
 from modescape.core.training.masks import Masks
 from modescape.core.training.member import InTraining, Ledger
@@ -72,7 +73,7 @@ def gradients_alone(one: InTraining, ledger: Ledger, mode: Mode, example: tuple[
         for parameter in parameters:
             parameter.grad = None
         with in_precision(mode, inputs.device):
-            logits = forward(inputs)
+            logits = unrounded(forward(inputs))
             loss = nn.functional.cross_entropy(logits, targets, label_smoothing=plan.training.label_smoothing)
         ledger.add(loss.detach()[None])
         loss.backward()
@@ -93,8 +94,13 @@ def gradients_alone(one: InTraining, ledger: Ledger, mode: Mode, example: tuple[
 
 
 def in_precision(mode: Mode, device: torch.device) -> torch.autocast:
-    """The precision of a mode, for a forward pass."""
+    """The precision of a mode, for a forward pass: weights, gradients and the optimiser's state stay in float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=mode.precision == "bf16")
+
+
+def unrounded(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Logits in whose precision a loss can be told from the next: those of bfloat16 become float32."""
+    return logits.float() if logits.dtype == torch.bfloat16 else logits
 
 
 def _raise_failure(one: InTraining, ledger: Ledger) -> None:
