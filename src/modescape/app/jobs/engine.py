@@ -66,6 +66,8 @@ def choose(context: Context, wanted: Wanted) -> Chosen:
     members = context.setup.training.members
     mode = _mode(wanted, device)
     base = Engine("serial", Room(cores, min(wanted.group, members), mode))
+    if wanted.way in WAYS and WAYS[wanted.way].shares_batches:
+        return Chosen(replace(base, way=wanted.way, room=replace(base.room, group=_processes(context, wanted.group))))
     if wanted.way != "auto":
         return _named(context, replace(base, way=wanted.way))
     if device == "cpu" and min(cores, members) == 1:
@@ -89,6 +91,20 @@ def _mode(wanted: Wanted, device: str) -> Mode:
     # torch would take tf32 for convolutions by itself: what is called float32 here is float32.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = wanted.precision != "float32"
     return names[wanted.precision]
+
+
+def _processes(context: Context, wanted: int) -> int:
+    """How many processes share a batch: no more than there are devices. Raises ``SettingsError`` for a small batch."""
+    devices = torch.cuda.device_count() if context.device.type == "cuda" else context.cores
+    if wanted > devices:
+        what = "GPUs" if context.device.type == "cuda" else "cores"
+        say(f"{wanted} processes were to share each batch, and there are {devices} {what}; {devices} are used")
+    found = min(wanted, devices)
+    if context.plan.batch < found:
+        raise SettingsError(
+            f"a batch of {context.plan.batch} examples cannot be shared by {found} processes; lower --group"
+        )
+    return found
 
 
 def _named(context: Context, engine: Engine) -> Chosen:

@@ -74,6 +74,13 @@ class Work(ABC, Generic[T]):
         """
         return None
 
+    def parted(self, parts: int) -> tuple[Any, Sequence[Sequence[Ticket[T]]]] | None:
+        """What all members share, and for each the starts of its parts in so many processes; None if it has no parts.
+
+        The parts of a member run at once, in a group of ``torch.distributed``; the first gives the result.
+        """
+        return None
+
 
 def packed(something: Any) -> bytes:
     """Bytes for another process of ours, never for a file. Raises ``pickle.PicklingError`` and its like."""

@@ -33,9 +33,16 @@ def batches_of(members: Sequence[InTraining], epoch: int) -> Iterator[tuple[int,
 def _fetch(members: Sequence[InTraining], number: int) -> Fetched:
     plan = members[0].plan
     place = number % plan.steps_per_epoch
-    index = torch.cat([member.index[place] for member in members])
-    seeds = [m.cuts[place * plan.batch : (place + 1) * plan.batch] for m in members if m.cuts is not None]
+    index = torch.cat([m.index[place][m.share.rows(plan.batch)] for m in members])
+    seeds = [m.cuts[_rows(m, number)] for m in members if m.cuts is not None]
     return plan.data.fetch(index, cuts_of(torch.cat(seeds)) if seeds else None)
+
+
+def _rows(member: InTraining, number: int) -> slice:
+    """Where a step's examples, or the member's share of them, stand among those of the epoch."""
+    plan, own = member.plan, member.share.rows(member.plan.batch)
+    before = (number % plan.steps_per_epoch) * plan.batch
+    return slice(before + own.start, before + own.stop)
 
 
 def _finished(
@@ -46,9 +53,7 @@ def _finished(
 ) -> tuple[Float[Tensor, "together *shape"], Int[Tensor, " together"]]:
     """On the device, augmented and scaled, in the memory format that is fastest."""
     plan = members[0].plan
-    place = number % plan.steps_per_epoch
-    rows = slice(place * plan.batch, (place + 1) * plan.batch)
-    moves = [member.moves[rows] for member in members if member.moves is not None]
+    moves = [member.moves[_rows(member, number)] for member in members if member.moves is not None]
     stored = stored.to(plan.data.device, non_blocking=True)
     images = augment(stored, plan.training.augmentation, joined(moves) if moves else None)
     layout = torch.channels_last if images.ndim == 4 else torch.contiguous_format
