@@ -12,7 +12,7 @@ from modescape.app.jobs import engine as module
 from modescape.app.jobs.engine import Chosen, Wanted, alike, choose, memory_file, trial_of
 from modescape.core.engine.engine import Engine
 from modescape.core.engine.notes import EngineNote, forget
-from modescape.core.engine.probe import Measured
+from modescape.core.engine.probe import Measured, choose_on_cuda
 from modescape.core.engine.way import Room
 from modescape.core.training.plan import Segment, State
 from modescape.core.weights import of_module
@@ -133,6 +133,21 @@ def test_what_cannot_be_had_here_is_said_once_with_what_is_used(wanted, note):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         choose(toy.context_of(3), wanted)
+
+
+def test_processes_share_a_batch_only_if_they_are_asked_to(rates, monkeypatch):
+    context = replace(toy.context_of(3), engine=Engine(room=Room(cores=3)))
+    found = choose(context, Wanted("data_parallel", group=2))
+    assert found.engine.arithmetic == "data_parallel of 2, float32"
+    monkeypatch.setattr("modescape.core.engine.probe.measure", lambda engine, trial: Measured(engine, 0.0, "untried"))
+    tried = [measured.engine.way for measured in choose_on_cuda(Engine("serial"), trial_of(context))]
+    assert "serial" in tried and "data_parallel" not in tried
+    with pytest.warns(EngineNote, match="8 processes were to share each batch, and there are 3 cores; 3 are used"):
+        assert choose(context, Wanted("data_parallel")).engine.room.group == 3
+    small = replace(context.setup, training=replace(context.setup.training, batch=2))
+    with pytest.raises(SettingsError, match="a batch of 2 examples cannot be shared by 3 processes; lower --group"):
+        choose(replace(context, setup=small), Wanted("data_parallel", group=3))
+    assert rates["asked"] == 0
 
 
 def test_mixed_precision_is_had_on_a_cpu_too():
