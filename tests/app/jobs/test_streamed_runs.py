@@ -12,7 +12,7 @@ from references import trainings
 from modescape.app.datasets import decoding, photograph_files
 from modescape.app.datasets.extra import extra
 from modescape.app.datasets.load import load
-from modescape.app.jobs.perform import perform
+from modescape.app.jobs.perform import disk_needed, examples_of_checkpoints, perform
 from modescape.app.jobs.prepare import Options, prepare
 from modescape.app.jobs.recipe import validate
 from modescape.core.engine.catalogue import WAYS
@@ -168,6 +168,15 @@ def test_what_belongs_to_a_run_names_a_size_where_there_is_one(root):
     assert prepared(root).belongs["recipe"]["data"]["size"] == 8
     record = RECORD | {"data": {"name": "digits", "train": 40}, "training": {"members": 2, "epochs": 2}}
     assert "size" not in prepare(validate(record, "a test"), Options(cores=1)).belongs["recipe"]["data"]
+
+
+def test_logits_of_checkpoints_count_for_the_disk_as_long_as_their_split(root):
+    ready = prepared(root)
+    tasks = ready.tasks(["trajectories"])
+    # 3 checkpoints of 2 members on the 12 images of val; training images are 20
+    kept = examples_of_checkpoints(ready, tasks)
+    assert kept == 3 * 2 * 12
+    assert disk_needed(ready, tasks) >= kept * 3 * 4
 
 
 def test_pieces_are_for_images_in_files():
