@@ -22,6 +22,7 @@ from modescape.core.models.mlp import mlp
 from modescape.core.training.feed import batches_of
 from modescape.core.training.member import InTraining
 from modescape.core.training.plan import initial_state
+from modescape.core.training.settings import Optimiser
 from modescape.core.training.share import Share
 from modescape.errors import EngineError, MemberFailed
 
@@ -66,7 +67,7 @@ def test_the_weights_are_those_of_one_process(build, room):
     Sums are taken in another order: float32 may lead elsewhere, but not further from float64 than float32 alone is; at
     most four times as far, the sum of two such errors and as much again, as for every way that rounds otherwise.
     """
-    wanted = trainings.plan(build, members=1, optimiser=replace(trainings.plan().training.optimiser, rate=3e-3))
+    wanted = trainings.plan(build, members=1, optimiser=Optimiser(rate=3e-3))
     (found,) = trainings.results(WAY, one_member(wanted), room)
     own = trainings.alone(one_member(wanted), 0)
     worst = exactly(wanted, build)
@@ -114,7 +115,7 @@ def test_shares_are_nearly_equal_and_none_is_empty():
 
 
 def test_batch_norm_sees_its_own_part_and_the_member_learns():
-    wanted = trainings.plan("batch norm", members=1, optimiser=replace(trainings.plan().training.optimiser, rate=3e-3))
+    wanted = trainings.plan("batch norm", members=1, optimiser=Optimiser(rate=3e-3))
     (found,) = trainings.results(WAY, one_member(wanted), TWO)
     own = trainings.alone(one_member(wanted), 0)
     assert found.losses[-1] < found.losses[1]
@@ -123,7 +124,7 @@ def test_batch_norm_sees_its_own_part_and_the_member_learns():
 
 
 def test_two_legs_are_one_journey_and_progress_counts_every_image_once():
-    wanted = trainings.plan("perceptron", members=1, optimiser=replace(trainings.plan().training.optimiser, rate=3e-3))
+    wanted = trainings.plan("perceptron", members=1, optimiser=Optimiser(rate=3e-3))
     events = list(WAY.run(one_member(wanted), TWO))
     assert sum(event.amount for event in events if isinstance(event, Advanced)) == trainings.STEPS * 16
     (whole,) = (event.result for event in events if isinstance(event, Finished))
@@ -135,6 +136,7 @@ def test_two_legs_are_one_journey_and_progress_counts_every_image_once():
 
 
 def test_a_member_that_diverges_leaves_the_others_to_the_same_processes(monkeypatch):
+    data_parallel.let_go()
     started = []
     real = data_parallel.Worker
     monkeypatch.setattr(data_parallel, "Worker", lambda: started.append(real()) or started[-1])
@@ -154,6 +156,7 @@ def test_a_member_that_diverges_leaves_the_others_to_the_same_processes(monkeypa
 )
 @pytest.mark.timeout(120)
 def test_a_process_that_is_lost_ends_its_member_soon_and_leaves_nothing(how, error, words, monkeypatch):
+    data_parallel.let_go()
     started = []
     real = data_parallel.Worker
     monkeypatch.setattr(data_parallel, "Worker", lambda: started.append(real()) or started[-1])
@@ -183,12 +186,32 @@ def test_a_process_that_hangs_is_ended_with_the_others_when_the_work_is_given_up
 @pytest.mark.timeout(120)
 def test_silence_has_an_end(monkeypatch):
     """A process that neither ends nor answers: the others give up, and so does the member."""
+    data_parallel.let_go()
     plain = data_parallel._Crew.meeting
     monkeypatch.setattr(data_parallel._Crew, "meeting", lambda crew, rank: replace(plain(crew, rank), patience=5.0))
     wanted = replace(trainings.plan("perceptron"), build=partial(Broken, "hangs"))
     (end,) = trainings.ended(WAY.run(one_member(wanted), TWO), 1)
     assert isinstance(end, Failed)
     assert "RuntimeError" in type(end.error).__name__ or "timed out" in str(end.error).lower()
+
+
+def test_a_group_stays_for_the_next_work_and_is_told_what_is_shared_once(monkeypatch):
+    work = one_member(trainings.plan("perceptron", members=1, optimiser=Optimiser(rate=3e-3)), 1)
+    first = trainings.results(WAY, work, TWO)
+    before = [worker.process.pid for worker in data_parallel._idle[0].workers]
+    sent = []
+    tell = data_parallel.Worker.tell
+    monkeypatch.setattr(data_parallel.Worker, "tell", lambda self, told: sent.append(len(told)) or tell(self, told))
+    second = trainings.results(WAY, work, TWO)
+    assert trainings.same(first[0], second[0])
+    assert len(sent) == 2
+    assert [worker.process.pid for worker in data_parallel._idle[0].workers] == before
+    os.kill(before[0], signal.SIGKILL)
+    data_parallel._idle[0].workers[0].process.wait()
+    assert trainings.same(trainings.results(WAY, work, TWO)[0], first[0])
+    assert before[1] not in [worker.process.pid for worker in data_parallel._idle[0].workers]
+    data_parallel.let_go()
+    assert data_parallel._idle == []
 
 
 def test_a_network_that_cannot_travel_is_refused():

@@ -4,6 +4,7 @@ Every process holds the member, takes its part of each batch, and adds its gradi
 ``torch.distributed`` (NCCL between GPUs, Gloo between CPUs). They are on one machine, and answer to this process.
 """
 
+import atexit
 import contextlib
 import os
 import queue
@@ -12,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, final
@@ -89,31 +90,53 @@ def joined(start: Ticket[T], meeting: Meeting, shared: Any, mode: Mode) -> Membe
     return start(shared, mode)
 
 
-@dataclass
 class _Crew:
     """The processes of a group, and where they meet. Once one is lost the others are of no use."""
 
-    size: int
-    workers: list[Worker] = field(default_factory=list)
-    store: Any = None
-    whole: bool = True
-
-    def __enter__(self) -> "_Crew":
+    def __init__(self, size: int) -> None:
+        self.size, self.whole, self.holds = size, True, None
         self.store = distributed.TCPStore(  # type: ignore[attr-defined]
             HERE, 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=SILENCE)
         )
-        self.workers = [Worker() for _ in range(self.size)]
-        return self
+        self.workers = [Worker() for _ in range(size)]
 
-    def __exit__(self, *why: object) -> None:
-        # At once: one that waits for the others' part would wait on.
+    def end(self) -> None:
+        """At once: one that waits for the others' part would wait on."""
         for worker in self.workers:
             worker.process.kill()
         for worker in self.workers:
             worker.dismiss()
 
+    def take(self, shared: Any, load: bytes) -> None:
+        """Send what all members start from, unless it is there."""
+        if self.holds is not shared:
+            for worker in self.workers:
+                worker.tell(load)
+            self.holds = shared
+
     def meeting(self, rank: int) -> Meeting:
+        """Where a process finds the others."""
         return Meeting(self.store.port, rank, self.size)
+
+
+_idle: list[_Crew] = []
+"""A group that nobody uses: it stays for the next piece of work, since starting one takes seconds."""
+
+
+def let_go() -> None:
+    """End the group that nobody uses."""
+    while _idle:
+        _idle.pop().end()
+
+
+atexit.register(let_go)
+
+
+def _crew(size: int) -> _Crew:
+    if _idle and _idle[0].size == size and all(worker.process.poll() is None for worker in _idle[0].workers):
+        return _idle.pop()
+    let_go()
+    return _Crew(size)
 
 
 @dataclass(frozen=True)
@@ -133,11 +156,18 @@ def _one_by_one(shared: Any, members: Sequence[Sequence[Ticket[T]]], room: Room)
         return
     left = deque(enumerate(members))
     while left:
-        with _Crew(room.group) as crew:
-            for worker in crew.workers:
-                worker.tell(load)
+        crew, done = _crew(room.group), False
+        try:
+            crew.take(shared, load)
             while left and crew.whole:
                 yield from _shared(crew, *left.popleft(), room.mode)
+            done = crew.whole
+        finally:
+            if done:
+                let_go()
+                _idle.append(crew)
+            else:
+                crew.end()
 
 
 def _shared(crew: _Crew, index: int, tickets: Sequence[Ticket[T]], mode: Mode) -> Iterator[Event[T]]:

@@ -76,6 +76,10 @@ def _train_part(leg: Leg, share: Share, kind: str, plan: Plan, mode: Mode) -> Me
     if kind != "cpu":
         plan = replace(plan, data=plan.data.on(device), scaling=plan.scaling.to(device))
     segment = yield from train(plan, leg.member, leg.start, leg.epochs, mode, share)
+    if kind == "cuda":
+        # The process waits for the next member, and others may need the room meanwhile.
+        del plan
+        torch.cuda.empty_cache()
     # What the others came to is the same, and takes as long to be sent.
     return segment if share.rank == 0 else replace(segment, checkpoints=(), steps=(), losses=())
 
