@@ -50,6 +50,12 @@ class RunError(ModescapeError):
     exit_code = 6
 
 
+class EngineError(ModescapeError):
+    """Processes that compute together cannot be had, or one of them was lost."""
+
+    exit_code = 7
+
+
 def in_a_line(error: BaseException, most: int = 200) -> str:
     """An error of somebody else's code, with its kind, in one line of ``most`` characters or so."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}"

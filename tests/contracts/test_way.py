@@ -12,8 +12,9 @@ from modescape.core.engine.way import Room, Way
 from modescape.core.training.settings import Optimiser
 from modescape.errors import MemberFailed
 
-HERE = [name for name, way in WAYS.items() if "cpu" in way.devices]
-"""Ways for GPUs alone are tested by their parts: what they record and how they take turns (test_capture)."""
+HERE = [name for name, way in WAYS.items() if "cpu" in way.devices and not way.shares_batches]
+"""Ways for GPUs alone are tested by their parts: what they record and how they take turns (test_capture). Those that
+share batches have tests of their own (test_data_parallel): a part of a batch is another batch to batch norm."""
 
 
 def rounding(build):

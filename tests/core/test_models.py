@@ -12,10 +12,10 @@ from modescape.core.models.resnet20 import resnet20
 from modescape.errors import NetworkError
 
 IMAGES, SIGNALS = (3, 32, 32), (1, 40)
-SHAPES = {"small_cnn": IMAGES, "medium_cnn": IMAGES, "resnet20": IMAGES, "cifar_resnet20": IMAGES, "mlp": SIGNALS}
-SHAPES["signal_cnn"] = SIGNALS
+SHAPES = dict.fromkeys(("small_cnn", "medium_cnn", "resnet20", "cifar_resnet20", "resnet50v2"), IMAGES)
+SHAPES |= dict.fromkeys(("mlp", "signal_cnn"), SIGNALS)
 WRONG = {"small_cnn": SIGNALS, "medium_cnn": (3, 8, 8), "resnet20": SIGNALS, "signal_cnn": (1, 4)}
-WRONG["cifar_resnet20"] = (3, 3, 32)
+WRONG |= {"cifar_resnet20": (3, 3, 32), "resnet50v2": (3, 31, 64)}
 
 
 def count(network):

@@ -92,9 +92,9 @@ def test_workers_are_kept_and_told_what_is_shared_once(monkeypatch):
     trainings.results(WAY, work)
     before = [worker.process.pid for worker in processes._workers()]
     told = []
-    real = processes._Worker.tell
+    real = processes.Worker.tell
     monkeypatch.setattr(
-        processes._Worker, "tell", lambda self, message: told.append(len(message)) or real(self, message)
+        processes.Worker, "tell", lambda self, message: told.append(len(message)) or real(self, message)
     )
     trainings.results(WAY, work)
     assert [worker.process.pid for worker in processes._workers()] == before

@@ -9,9 +9,10 @@ import pytest
 import torch
 from references import trainings
 
+from modescape.core.ahead import ahead
 from modescape.core.engine.catalogue import WAYS
 from modescape.core.splits import Split
-from modescape.core.training.feed import ahead, batches_of
+from modescape.core.training.feed import batches_of
 from modescape.core.training.member import InTraining
 from modescape.core.training.plan import initial_state
 

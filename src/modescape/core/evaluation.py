@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from modescape.core.ahead import ahead
+from modescape.core.decoded import Decoded
 from modescape.core.engine.events import Advanced, Failed
 from modescape.core.engine.memory import is_out_of_memory
 from modescape.core.engine.notes import say
@@ -101,15 +103,19 @@ def placed(module: nn.Module, split: Split) -> nn.Module:
 def chunk_size(split: Split) -> int:
     """How many of these examples pass a network at once."""
     numbers = CHUNK_NUMBERS * (1 if split.device.type == "cpu" else ELSEWHERE)
-    return max(1, min(CHUNK, numbers // max(1, split.inputs[:1].numel())))
+    return max(1, min(CHUNK, numbers // max(1, split.example_numbers)))
 
 
 def scaled_chunks(split: Split, scaling: Scaling, size: int | None = None) -> Iterator[Float[Tensor, "example *shape"]]:
-    """The inputs of a split as the network sees them, at most ``size`` examples at a time."""
+    """The inputs of a split as the network sees them, at most ``size`` examples at a time.
+
+    Inputs that are decoded are so while the chunks before are used.
+    """
     layout = torch.channels_last if split.inputs.ndim == 4 else torch.contiguous_format
     step = size or chunk_size(split)
-    for start in range(0, len(split), step):
-        yield scaling(split.take(slice(start, start + step))).contiguous(memory_format=layout)
+    taken = (split.take(slice(start, start + step)) for start in range(0, len(split), step))
+    for inputs in ahead(taken) if isinstance(split.inputs, Decoded) else taken:
+        yield scaling(inputs).contiguous(memory_format=layout)
 
 
 def blocks_of(weights: Weights, most: int = BLOCK) -> Blocks:

@@ -16,7 +16,7 @@ from modescape.core.predictions import Predicting
 from modescape.core.seeds import generator, global_generator
 from modescape.core.settings import require
 from modescape.core.splits import Split
-from modescape.core.training.augment import augment, draw_moves
+from modescape.core.training.augment import augment, cuts_of, draw_cuts, draw_moves
 from modescape.core.training.plan import Plan, Segment, State, initial_state, seed_path
 from modescape.core.training.work import Leg, Trainings
 from modescape.core.weights import Trajectory, Weights, stack
@@ -101,15 +101,19 @@ def statistics_of(context: Context, module: nn.Module) -> Split | None:
         return None
     train = context.splits["train"]
     order = torch.randperm(len(train), generator=generator(context.setup.seed, "statistics"))
-    few, kind = part_of(train, order[:STATISTICS]), context.setup.training.augmentation
-    moves = draw_moves(len(few), few.inputs.shape[1:], kind, generator(context.setup.seed, "statistics", "augment"))
-    return few if moves is None else replace(few, inputs=augment(few.inputs, kind, moves.to(few.inputs.device)))
+    rows, kind = order[:STATISTICS], context.setup.training.augmentation
+    chance = generator(context.setup.seed, "statistics", "augment")
+    cuts = draw_cuts(len(rows), kind, chance)
+    if cuts is not None:
+        return Split(*train.fetch(rows, cuts_of(cuts))).on(train.device)
+    few = part_of(train, rows)
+    moves = draw_moves(len(few), few.inputs.shape[1:], kind, chance)
+    return few if moves is None else replace(few, inputs=augment(few.tensor, kind, moves.to(few.inputs.device)))
 
 
 def part_of(split: Split, rows: Tensor) -> Split:
     """Some examples of a split."""
-    index = rows.to(split.inputs.device)
-    return replace(split, inputs=split.inputs[index], targets=split.targets[index])
+    return split.part(rows)
 
 
 def predict_members(context: Context, jobs: Sequence[Job]) -> Iterator[Event[Result]]:

@@ -14,16 +14,21 @@ from modescape.core.training.settings import Training
 
 @settings
 class DataChoice:
-    """Which data, how many examples to train on (all by default), how many to hold out, and the scale of the inputs."""
+    """Which data, how many examples to train on (all by default), how many to hold out, and the scale of the inputs.
+
+    ``size`` is that of images decoded from files, in pixels a side (224 by default).
+    """
 
     name: str
     train: int | None = None
     validation: int | None = None
     scaling: ScalingKind = "standard"
+    size: int | None = None
 
     def __post_init__(self) -> None:
         require(self.train is None or self.train >= 1, f"train must be at least 1 example, got {self.train}")
         require(self.validation is None or self.validation >= 0, f"validation must be 0 or more, got {self.validation}")
+        require(self.size is None or 8 <= self.size <= 1024, f"size must be from 8 to 1024 pixels, got {self.size}")
 
 
 PredictionKind = Literal["probabilities", "logits", "classes"]

@@ -162,11 +162,11 @@ def test_a_run_of_another_configuration_is_not_touched(say, tmp_path):
 
 
 def test_what_is_used_instead_is_a_line_of_its_own(say):
-    said = say("run", "smoke", "--dry-run", "--way", "graph", "--precision", "bf16")
+    said = say("run", "smoke", "--dry-run", "--way", "graph", "--precision", "tf32")
     assert said.code == 0
     notes = [line for line in said.err.splitlines() if line.startswith("modescape: note: ")]
     assert notes == [
-        "modescape: note: precision bf16 is for GPUs; float32 is used instead",
+        "modescape: note: precision tf32 is for GPUs; float32 is used instead",
         "modescape: note: the way graph is not for cpu; threads is used instead",
     ]
     assert "engine       threads" in said.out

@@ -63,7 +63,7 @@ def test_an_incomplete_folder_is_passed_over(cifar10: SmallCifar, tmp_path: Path
 def test_status_lists_every_dataset(cifar10: SmallCifar, tmp_path: Path) -> None:
     folder = cifar10.write_binary(tmp_path)
     lines = {line.name: line for line in locate.status(tmp_path)}
-    assert list(lines) == ["digits", "mnist1d", "cifar10", "cifar100"]
+    assert list(lines) == ["digits", "mnist1d", "cifar10", "cifar100", "imagenet"]
     assert lines["digits"].found and "scikit-learn" in lines["digits"].how
     assert lines["cifar10"].where == folder and lines["cifar10"].size == 33 * 3073
     assert not lines["cifar100"].found and lines["cifar100"].where is None

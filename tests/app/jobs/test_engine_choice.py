@@ -12,7 +12,7 @@ from modescape.app.jobs import engine as module
 from modescape.app.jobs.engine import Chosen, Wanted, alike, choose, memory_file, trial_of
 from modescape.core.engine.engine import Engine
 from modescape.core.engine.notes import EngineNote, forget
-from modescape.core.engine.probe import Measured
+from modescape.core.engine.probe import Measured, choose_on_cuda
 from modescape.core.engine.way import Room
 from modescape.core.training.plan import Segment, State
 from modescape.core.weights import of_module
@@ -123,7 +123,7 @@ def test_named_ways_are_taken_without_measuring(rates):
     [
         (Wanted("graph"), "the way graph is not for cpu; threads is used instead"),
         (Wanted("streams"), "the way streams is not for cpu; threads is used instead"),
-        (Wanted("serial", precision="bf16"), "precision bf16 is for GPUs; float32 is used instead"),
+        (Wanted("serial", precision="tf32"), "precision tf32 is for GPUs; float32 is used instead"),
     ],
 )
 def test_what_cannot_be_had_here_is_said_once_with_what_is_used(wanted, note):
@@ -133,6 +133,26 @@ def test_what_cannot_be_had_here_is_said_once_with_what_is_used(wanted, note):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         choose(toy.context_of(3), wanted)
+
+
+def test_processes_share_a_batch_only_if_they_are_asked_to(rates, monkeypatch):
+    context = replace(toy.context_of(3), engine=Engine(room=Room(cores=3)))
+    found = choose(context, Wanted("data_parallel", group=2))
+    assert found.engine.arithmetic == "data_parallel of 2, float32"
+    monkeypatch.setattr("modescape.core.engine.probe.measure", lambda engine, trial: Measured(engine, 0.0, "untried"))
+    tried = [measured.engine.way for measured in choose_on_cuda(Engine("serial"), trial_of(context))]
+    assert "serial" in tried and "data_parallel" not in tried
+    with pytest.warns(EngineNote, match="8 processes were to share each batch, and there are 3 cores; 3 are used"):
+        assert choose(context, Wanted("data_parallel")).engine.room.group == 3
+    small = replace(context.setup, training=replace(context.setup.training, batch=2))
+    with pytest.raises(SettingsError, match="a batch of 2 examples cannot be shared by 3 processes; lower --group"):
+        choose(replace(context, setup=small), Wanted("data_parallel", group=3))
+    assert rates["asked"] == 0
+
+
+def test_mixed_precision_is_had_on_a_cpu_too():
+    with pytest.warns(EngineNote, match="bf16 is slower than float32 on most CPUs"):
+        assert choose(toy.context_of(3), Wanted("serial", precision="bf16")).engine.arithmetic == "alone, bf16"
 
 
 def test_a_network_that_cannot_be_stacked_is_known_before_anything_is_trained(monkeypatch):

@@ -44,7 +44,7 @@ class Train(Contestant):
         optimiser = Optimiser(rate=given.rate)
         training = Training(members=given.members, epochs=given.epochs, batch=given.batch, optimiser=optimiser)
         setup = Setup(data=DataChoice(name="cifar10"), network=NetworkChoice(name=given.network), training=training)
-        splits = {"train": Split(train.inputs.to(device), train.targets.to(device))}
+        splits = {"train": train.on(device)}
         engine = Engine(room=Room(given.cores, given.members))
         self.context = Context(setup, splits, scaling.to(device), 10, given.builder, engine)
         self.engine = choose(self.context, Wanted(given.way, given.members, given.precision)).engine

@@ -24,7 +24,7 @@ BATCH = 128
 def _prepared(given: Assignment) -> tuple[TensorDataset, Tensor, Tensor]:
     """Training examples as a dataset of scaled images, and the scaled test images with their targets."""
     train, test, scaling = given.splits()
-    return TensorDataset(scaling(train.inputs), train.targets), scaling(test.inputs), test.targets
+    return TensorDataset(scaling(train.tensor), train.targets), scaling(test.tensor), test.targets
 
 
 class TorchEnsemble(Contestant):

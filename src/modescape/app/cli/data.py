@@ -7,7 +7,7 @@ import typer
 from modescape.app.cli import options
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch and check datasets.")
-Name = Annotated[str, typer.Argument(help="digits, mnist1d, cifar10 or cifar100.")]
+Name = Annotated[str, typer.Argument(help="digits, mnist1d, cifar10, cifar100 or imagenet.")]
 
 
 @app.command("list")

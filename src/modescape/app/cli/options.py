@@ -26,10 +26,15 @@ Cores = Annotated[
     int | None, typer.Option("--cores", min=1, help="Cores to use; all by default. Changes no number, only the time.")
 ]
 Way = Annotated[
-    str, typer.Option("--way", help="How networks run at once: auto (the fastest here), or serial, threads, ...")
+    str,
+    typer.Option(
+        "--way", help="How networks run at once: auto (the fastest here), or serial, threads, ..., data_parallel."
+    ),
 ]
-Group = Annotated[int, typer.Option("--group", min=1, help="Networks in one stack, or in flight on a GPU.")]
-Precision = Annotated[str, typer.Option("--precision", help="float32; on a GPU also tf32 or bf16.")]
+Group = Annotated[
+    int, typer.Option("--group", min=1, help="Networks in one stack or in flight on a GPU; processes of data_parallel.")
+]
+Precision = Annotated[str, typer.Option("--precision", help="float32; for GPUs also tf32 or bf16 (mixed).")]
 Factory = Annotated[
     str | None,
     typer.Option(

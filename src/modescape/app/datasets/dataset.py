@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from modescape.core.decoded import Decoded
 from modescape.core.splits import Split
 from modescape.errors import DataError
 
@@ -32,11 +33,17 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256, in hex, of names, dtypes, shapes and bytes of all splits in alphabetical order."""
+        """SHA-256, in hex, of names, dtypes, shapes and bytes of all splits in alphabetical order.
+
+        Of inputs that are decoded from files, their own digest stands for the bytes.
+        """
         fingerprint = hashlib.sha256()
         for name in sorted(self.splits):
             split = self.splits[name]
             for part in (split.inputs, split.targets):
+                if isinstance(part, Decoded):
+                    fingerprint.update(f"{name} decoded {tuple(part.shape)} {part.digest}\n".encode())
+                    continue
                 values = part.detach().cpu().contiguous().numpy()
                 fingerprint.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
                 fingerprint.update(values.data)
@@ -70,10 +77,10 @@ def check(dataset: Dataset) -> None:
         _check_targets(where, split.targets, len(dataset.classes))
 
 
-def _check_inputs(where: str, inputs: Tensor) -> None:
+def _check_inputs(where: str, inputs: Tensor | Decoded) -> None:
     if inputs.ndim < 3:
         raise DataError(f"{where}: inputs are {_form(inputs)}, expected [example, channel, ...]; add a channel axis")
-    if inputs.is_floating_point():
+    if isinstance(inputs, Tensor) and inputs.is_floating_point():
         bad = ~torch.isfinite(inputs).flatten(1).all(dim=1)
         if bad.any():
             raise DataError(f"{where}: NaN or infinite inputs in {_rows(bad)}; remove or repair them")
@@ -94,5 +101,5 @@ def _rows(bad: Tensor) -> str:
     return f"{len(rows)} of {len(bad)} rows ({shown}{', ...' if len(rows) > ROWS_SHOWN else ''})"
 
 
-def _form(values: Tensor) -> str:
+def _form(values: Tensor | Decoded) -> str:
     return f"{str(values.dtype).removeprefix('torch.')} {list(values.shape)}"

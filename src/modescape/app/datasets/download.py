@@ -14,7 +14,7 @@ import pooch
 import requests
 import urllib3
 
-from modescape.app.datasets.layouts import BUILT_IN, DOWNLOADS, Download, unknown_name
+from modescape.app.datasets.layouts import BUILT_IN, BY_HAND, DOWNLOADS, Download, unknown_name
 from modescape.errors import DataError, SettingsError
 
 Progress = Callable[[int, int], None]
@@ -33,6 +33,10 @@ def fetch(name: str, folder: Path, progress: Progress | None = None) -> Path:
     """
     if name in BUILT_IN:
         raise SettingsError(f"{name} needs no download: it comes with {BUILT_IN[name]}")
+    if name in BY_HAND:
+        raise SettingsError(
+            f"{name} cannot be fetched; get it from {BY_HAND[name]}, and name its folder: --data-dir DIR"
+        )
     if name not in DOWNLOADS:
         raise unknown_name(name)
     return fetch_archive(DOWNLOADS[name], folder, progress)

@@ -14,6 +14,9 @@ from modescape.errors import SettingsError
 BUILT_IN = {"digits": "scikit-learn", "mnist1d": "the package mnist1d"}
 """Datasets that need no file of their own, and the installed package that holds or draws them."""
 
+BY_HAND = {"imagenet": "image-net.org, by hand"}
+"""Datasets that nobody may hand on, and where to get them."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -182,7 +185,7 @@ DOWNLOADS: dict[str, Download] = {
 
 def known_names() -> tuple[str, ...]:
     """Every dataset, those that need no file first."""
-    return (*BUILT_IN, *LAYOUTS)
+    return (*BUILT_IN, *LAYOUTS, *BY_HAND)
 
 
 def unknown_name(name: str) -> SettingsError:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
-from modescape.app.datasets.layouts import BUILT_IN, DOWNLOADS, LAYOUTS, Layout, known_names, unknown_name
-from modescape.app.datasets.places import Place
+from modescape.app.datasets.layouts import BUILT_IN, BY_HAND, DOWNLOADS, LAYOUTS, Layout, known_names, unknown_name
+from modescape.app.datasets.places import Place, imagenet_root
 from modescape.errors import DataError
 
 VARIABLE = "MODESCAPE_DATA"
@@ -88,17 +88,27 @@ def status(data_dir: Path | None = None) -> list[Status]:
         size = f"{DOWNLOADS[name].size / 1e6:.0f} MB"
         how = f"`modescape data fetch {name}` ({size}), or --data-dir DIR"
         lines.append(Status(name, place is not None, place.path if place else None, place.size() if place else 0, how))
+    root = imagenet_root(data_folder(data_dir))
+    # Its size is not summed up: there are 1.3 million files.
+    lines.append(Status("imagenet", root is not None, root, 0, f"{BY_HAND['imagenet']}, then --data-dir DIR"))
     return lines
 
 
 def check_files(name: str, data_dir: Path | None = None) -> Checked:
     """Read every file of a dataset and compare its checksum with the official one; about a second for CIFAR.
 
+    ImageNet's images have no published checksums: each is decoded, which takes hours on few cores.
+
     Raises ``SettingsError`` for a name that does not exist and ``DataError`` if the files are missing or damaged.
     """
     # Here and not above: listing datasets needs neither numpy nor the readers.
     from modescape.app.datasets.records import read_class_names, read_records
 
+    if name in BY_HAND:
+        from modescape.app.datasets.imagenet import check_images
+
+        folder = data_folder(data_dir)
+        return Checked(name, imagenet_root(folder), check_images(folder))
     place = find_place(name, data_dir)
     if name in BUILT_IN:
         return Checked(name, None, ())

@@ -17,6 +17,7 @@ from modescape.app.datasets.layouts import LAYOUTS
 from modescape.app.datasets.locate import find_place, not_found
 from modescape.app.datasets.other_files import FILES
 from modescape.app.datasets.shifts.corrupting import range_of
+from modescape.core.decoded import Decoded
 from modescape.core.splits import Split
 
 VERSION = 1
@@ -64,7 +65,7 @@ class _Found:
     examples: int
     source: str
     digest: str
-    inputs: Callable[[], Tensor]
+    inputs: Callable[[], Tensor | Decoded]
 
 
 def _makers(dataset: Dataset, folder: Path, root: int) -> dict[str, Callable[[], _Found]]:
@@ -100,7 +101,7 @@ def _twin(dataset: Dataset, folder: Path) -> _Found:
     batch = next(batch for batch in LAYOUTS[twin][0].batches if batch.split == "test")
     source = f"test images of {twin.upper().replace('CIFAR', 'CIFAR-')} (Krizhevsky 2009)"
     digest = digest_of("twin", batch.digest)
-    return _Found(batch.records, source, digest, lambda: load_cifar(twin, folder).splits["test"].inputs)
+    return _Found(batch.records, source, digest, lambda: load_cifar(twin, folder).splits["test"].tensor)
 
 
 def _photographs(dataset: Dataset) -> _Found:

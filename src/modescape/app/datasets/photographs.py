@@ -14,6 +14,9 @@ from modescape.app.datasets.fitting import fit
 from modescape.app.datasets.shifts.chance import Chance
 from modescape.app.datasets.shifts.colour import luminance
 from modescape.app.datasets.shifts.corrupting import range_of
+from modescape.app.datasets.shifts.one_by_one import Made
+from modescape.core.decoded import Decoded
+from modescape.core.splits import scaling_of
 
 SOURCE = "pieces of scikit-learn's photographs china.jpg and flower.jpg (CC BY 2.0, danielbuechele and vultilion)"
 NOISE_SOURCE = "normal noise of the training split's mean and spread, drawn anew"
@@ -37,7 +40,7 @@ def pieces(dataset: Dataset) -> Tensor:
     """
     inputs = dataset.splits["train"].inputs
     if inputs.ndim == 3:
-        return _signals(inputs)
+        return _signals(dataset.splits["train"].tensor)
     height, width = inputs.shape[2:]
     if min(height, width) >= 32:
         tiles = np.concatenate([_tiles(photograph, height, width) for photograph in photographs()])
@@ -50,13 +53,25 @@ def pieces(dataset: Dataset) -> Tensor:
     return fit(np.rint(stretched).astype(np.uint8), dataset)
 
 
-def noise(dataset: Dataset, root: int) -> Tensor:
+def noise(dataset: Dataset, root: int) -> Tensor | Decoded:
     """As many examples as the test split has: normal noise, each channel with the mean and spread of the first
     10,000 training examples.
 
-    Values beyond the range of images are cut. Chance descends from the root seed by ``unknown/noise``.
+    Values beyond the range of images are cut. Chance descends from the root seed by ``unknown/noise``. Where images are
+    decoded from files, the noise is made one by one, by ``unknown/noise/NUMBER``, with the mean and spread of those
+    that the scaling is computed from.
     """
-    inputs, test = dataset.splits["train"].inputs[:NOISE_FROM], dataset.splits["test"].inputs
+    train, test = dataset.splits["train"].inputs, dataset.splits["test"].inputs
+    if isinstance(test, Decoded):
+        standard = scaling_of("standard", train)
+        mean, spread = standard.shift.view(-1, 1, 1).double(), 1 / standard.factor.view(-1, 1, 1).double()
+
+        def one(number: int) -> Tensor:
+            drawn = torch.from_numpy(Chance(root, "unknown", "noise", number).normal(*test.shape[1:]))
+            return (drawn * spread + mean).clamp(0, 255).round().to(torch.uint8)
+
+        return Made(test, one, f"noise {root}")
+    inputs = train[:NOISE_FROM]
     channels = inputs.transpose(0, 1).reshape(inputs.shape[1], -1)
     view = (1, -1) + (1,) * (inputs.ndim - 2)
     mean = torch.stack([channel.double().mean() for channel in channels]).view(view)

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from modescape.app.datasets.layouts import Layout
 
+IMAGENET_FOLDERS = ("", "imagenet", "ILSVRC/Data/CLS-LOC")
+"""Where ImageNet's train and val may lie in the data folder; the last is that of the archive for localisation."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -27,3 +30,9 @@ class Place:
     def remedy(self) -> str:
         """What to do about damaged files."""
         return f"Delete it and run `modescape data fetch {self.layout.dataset}`, or name a sound copy: --data-dir DIR"
+
+
+def imagenet_root(folder: Path) -> Path | None:
+    """The folder that holds ImageNet's train and val; None if there is none."""
+    places = (folder / place for place in IMAGENET_FOLDERS)
+    return next((place for place in places if (place / "train").is_dir() and (place / "val").is_dir()), None)

@@ -10,14 +10,18 @@ from torch import Tensor
 from modescape.app.datasets import official
 from modescape.app.datasets.beyond import Extra, digest_of, no_such
 from modescape.app.datasets.dataset import Dataset
+from modescape.app.datasets.decoding import OneByOne
 from modescape.app.datasets.rebuilt import PROBE, REBUILT
 from modescape.app.datasets.shifts.chance import Chance
 from modescape.app.datasets.shifts.corrupting import VERSION, corrupt, families_of, range_of
+from modescape.app.datasets.shifts.one_by_one import Made
+from modescape.core.decoded import Decoded
 from modescape.core.splits import Split
 from modescape.errors import DataError, SettingsError
 
 EQUAL = "rebuilt, equal to CIFAR-10-C bit for bit"
 ANEW = "drawn anew"
+ONE_BY_ONE = "drawn anew, at the strengths of CIFAR-10-C"
 
 
 @dataclass(frozen=True)
@@ -32,13 +36,23 @@ class _Wanted:
 
     def made(self, root: int, examples: int | None = None) -> Tensor:
         """The first so many test inputs after the corruption."""
-        family = families_of(self.dataset)[self.family]
-        parameters = family.severities[self.severity - 1]
-        inputs = self.dataset.splits["test"].inputs[:examples]
         chance = Chance(root, "shift", self.family, self.severity)
-        return corrupt(inputs, family, parameters, range_of(self.dataset), chance)
+        return self._corrupt(self.dataset.splits["test"].tensor[:examples], chance)
 
-    def extra(self, source: str, digest: str, inputs: Callable[[], Tensor]) -> Extra:
+    def made_one_by_one(self, root: int, test: OneByOne) -> Made:
+        """Test inputs that are decoded when they are asked for, each corrupted then, with chance of its own."""
+
+        def one(number: int) -> Tensor:
+            chance = Chance(root, "shift", self.family, self.severity, "image", number)
+            return self._corrupt(test.alone(number)[None], chance)[0]
+
+        return Made(test, one, f"{VERSION} {self.name} {root}")
+
+    def _corrupt(self, inputs: Tensor, chance: Chance) -> Tensor:
+        family = families_of(self.dataset)[self.family]
+        return corrupt(inputs, family, family.severities[self.severity - 1], range_of(self.dataset), chance)
+
+    def extra(self, source: str, digest: str, inputs: Callable[[], Tensor | Decoded]) -> Extra:
         targets = self.dataset.splits["test"].targets
         return Extra(self.name, len(targets), source, digest, lambda: Split(inputs(), targets))
 
@@ -61,6 +75,9 @@ def shift(dataset: Dataset, rest: str, folder: Path, root: int) -> Extra:
         return wanted.extra(EQUAL, digest_of("rebuilt", expected), lambda: _proven(wanted, root, expected))
     parameters = families_of(dataset)[family].severities[severity - 1]
     recipe = digest_of("drawn", VERSION, wanted.name, parameters, range_of(dataset), root, dataset.digest)
+    test = dataset.splits["test"].inputs
+    if isinstance(test, OneByOne):
+        return wanted.extra(ONE_BY_ONE, recipe, lambda: wanted.made_one_by_one(root, test))
     return wanted.extra(ANEW, recipe, lambda: wanted.made(root))
 
 

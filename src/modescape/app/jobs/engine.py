@@ -15,12 +15,14 @@ import platformdirs
 import torch
 
 from modescape.app.runs.commit import write_file
+from modescape.core.decoded import Decoded
 from modescape.core.engine.catalogue import WAYS
 from modescape.core.engine.engine import Engine
 from modescape.core.engine.notes import say
 from modescape.core.engine.probe import Trial, choose_on_cpu, choose_on_cuda, fastest, measure
 from modescape.core.engine.way import Room
 from modescape.core.engine.work import Mode, Precision
+from modescape.core.splits import Split
 from modescape.core.training.plan import Segment, initial_state
 from modescape.core.training.work import Leg, Trainings
 from modescape.errors import RunError, SettingsError
@@ -64,6 +66,8 @@ def choose(context: Context, wanted: Wanted) -> Chosen:
     members = context.setup.training.members
     mode = _mode(wanted, device)
     base = Engine("serial", Room(cores, min(wanted.group, members), mode))
+    if wanted.way in WAYS and WAYS[wanted.way].shares_batches:
+        return Chosen(replace(base, way=wanted.way, room=replace(base.room, group=_processes(context, wanted.group))))
     if wanted.way != "auto":
         return _named(context, replace(base, way=wanted.way))
     if device == "cpu" and min(cores, members) == 1:
@@ -79,12 +83,28 @@ def _mode(wanted: Wanted, device: str) -> Mode:
     names = {name: Mode(precision=name) for name in get_args(Precision)}
     if wanted.precision not in names:
         raise SettingsError(f"there is no precision {wanted.precision!r}; choose {', '.join(names)}")
-    if wanted.precision != "float32" and device == "cpu":
-        say(f"precision {wanted.precision} is for GPUs; float32 is used instead")
+    if wanted.precision == "tf32" and device == "cpu":
+        say("precision tf32 is for GPUs; float32 is used instead")
         return Mode()
+    if wanted.precision == "bf16" and device == "cpu":
+        say("precision bf16 is slower than float32 on most CPUs")
     # torch would take tf32 for convolutions by itself: what is called float32 here is float32.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = wanted.precision != "float32"
     return names[wanted.precision]
+
+
+def _processes(context: Context, wanted: int) -> int:
+    """How many processes share a batch: no more than there are devices. Raises ``SettingsError`` for a small batch."""
+    devices = torch.cuda.device_count() if context.device.type == "cuda" else context.cores
+    if wanted > devices:
+        what = "GPUs" if context.device.type == "cuda" else "cores"
+        say(f"{wanted} processes were to share each batch, and there are {devices} {what}; {devices} are used")
+    found = min(wanted, devices)
+    if context.plan.batch < found:
+        raise SettingsError(
+            f"a batch of {context.plan.batch} examples cannot be shared by {found} processes; lower --group"
+        )
+    return found
 
 
 def _named(context: Context, engine: Engine) -> Chosen:
@@ -122,15 +142,20 @@ def trial_of(context: Context) -> Trial:
     members = range(min(plan.training.members, TRIED))
     legs = [Leg(member, initial_state(plan, member), 10**6) for member in members]
     forever = replace(plan.training, epochs=10**6, checkpoints=replace(plan.training.checkpoints, every=10**6))
-    few = 3 * plan.batch
-    part = replace(plan.data, inputs=plan.data.inputs[:few], targets=plan.data.targets[:few])
-    short = replace(plan, data=part)
+    short = replace(plan, data=_first(plan.data, 3 * plan.batch))
     return Trial(
         Trainings(replace(plan, training=forever), legs),
         Trainings(short, [replace(leg, epochs=1) for leg in legs[:2]]),
         alike,
         time.perf_counter,
     )
+
+
+def _first(split: Split, count: int) -> Split:
+    """The first examples, decoded no earlier than they would be in the whole split."""
+    inputs = split.inputs
+    few = inputs.part(torch.arange(min(count, len(split)))) if isinstance(inputs, Decoded) else inputs[:count]
+    return replace(split, inputs=few, targets=split.targets[:count])
 
 
 def alike(expected: Sequence[Segment], found: Sequence[Segment]) -> str:

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import torch
 
 from modescape.app.jobs.engine import trial_of
-from modescape.app.jobs.perform import disk_needed, examples_drawn, examples_on_sections, peak_memory
+from modescape.app.jobs.perform import (
+    disk_needed,
+    examples_drawn,
+    examples_of_checkpoints,
+    examples_on_sections,
+    peak_memory,
+)
 from modescape.app.jobs.prepare import Prepared
 from modescape.core.engine.probe import rate_of
 from modescape.core.engine.side_by_side import side_by_side
@@ -49,10 +55,11 @@ def estimate(prepared: Prepared, tasks: list[Task]) -> Estimate:
     predicting = rate_of(side_by_side(work, context.cores), time.monotonic, PROBE_SECONDS) * len(few)
     images = sum(task.weight for task in tasks if task.unit == "images")
     checkpoints = sum(task.weight for task in tasks if task.unit == "checkpoints")
-    predicted = checkpoints * prepared.sizes.examples.get("test", 0) + examples_drawn(prepared, tasks)
+    on_checkpoints = examples_of_checkpoints(prepared, tasks)
+    predicted = on_checkpoints + examples_drawn(prepared, tasks)
     predicted += examples_on_sections(prepared, tasks)
     # All checkpoints and all predictions are in memory together while they are compared.
-    held = checkpoints * (prepared.parameters * 4 + prepared.sizes.examples.get("test", 0) * context.classes * 8)
+    held = checkpoints * prepared.parameters * 4 + on_checkpoints * context.classes * 8
     return Estimate(
         tasks=len(tasks),
         images=images,

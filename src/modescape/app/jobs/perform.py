@@ -83,9 +83,7 @@ def disk_needed(prepared: Prepared, tasks: Sequence[Task]) -> int:
     weights = prepared.parameters * 4
     networks = {task.name.partition("/epoch/")[0] for task in tasks if task.phase == "train"}
     trajectories = len(networks) * checkpoint_count(prepared.recipe.setup, prepared.sizes) * weights
-    checkpoints = sum(task.weight for task in tasks if task.unit == "checkpoints")
-    largest = max(prepared.sizes.examples.values())
-    predictions = checkpoints * largest * prepared.context.classes * 4
+    predictions = examples_of_checkpoints(prepared, tasks) * prepared.context.classes * 4
     # A class for each example of a drawn member, or the probabilities of fewer examples.
     drawn = 4 * examples_drawn(prepared, tasks)
     # Members of ensembles are kept, and at most as many summaries of ten bytes a class.
@@ -96,6 +94,13 @@ def disk_needed(prepared: Prepared, tasks: Sequence[Task]) -> int:
     summaries += 2 * 20 * 8 * sum(task.weight for task in tasks if task.unit == "points")
     kept = trajectories + 6 * weights * len(networks) + predictions
     return kept + drawn + members + summaries + 2**24
+
+
+def examples_of_checkpoints(prepared: Prepared, tasks: Sequence[Task]) -> int:
+    """Examples of which checkpoints' logits are kept, counted for each checkpoint."""
+    examples = prepared.sizes.examples
+    kept = [task for task in tasks if task.unit == "checkpoints"]
+    return sum(task.weight * examples.get(task.arguments.get("split", ""), max(examples.values())) for task in kept)
 
 
 def examples_drawn(prepared: Prepared, tasks: Sequence[Task]) -> int:

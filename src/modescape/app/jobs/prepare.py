@@ -22,6 +22,7 @@ from modescape.app.jobs.predicted import context_of
 from modescape.app.jobs.provenance import commit, processor
 from modescape.app.jobs.recipe import Recipe
 from modescape.app.jobs.splits import Beyond, Digests, References, Splits
+from modescape.core.decoded import Decoded
 from modescape.core.engine.engine import Engine
 from modescape.core.engine.notes import say
 from modescape.core.engine.way import Room
@@ -68,6 +69,8 @@ class Prepared:
         # Files count by what is in them, wherever they lie.
         files = ("weights", "predictions", "kind")
         shared["network"] = {name: value for name, value in shared["network"].items() if name not in files}
+        # Runs from before there was a size go on.
+        shared["data"] = {name: value for name, value in shared["data"].items() if (name, value) != ("size", None)}
         belongs = {"recipe": shared, "data_sha256": self.dataset.digest, "engine": self.arithmetic}
         factory = self.recipe.network.factory
         what = "predictions_sha256" if self.context.setup.predicted else "weights_sha256"
@@ -154,8 +157,8 @@ def choose_device(wanted: str) -> torch.device:
 
 def placed(split: Split, device: torch.device) -> Split:
     """A split on the device; what would fill half of a GPU's free memory stays here and is streamed, which is said."""
-    if device.type != "cuda":
-        return Split(split.inputs.to(device), split.targets.to(device))
+    if device.type != "cuda" or isinstance(split.inputs, Decoded):
+        return split.on(device)
     size, free = split.inputs.numel() * split.inputs.element_size(), torch.cuda.mem_get_info(device)[0]
     if size > free // 2:
         say(
@@ -163,7 +166,18 @@ def placed(split: Split, device: torch.device) -> Split:
             f"the GPU has {free / 2**30:.1f} GiB free"
         )
         return Split(split.inputs, split.targets, stream_to=device)
-    return Split(split.inputs.to(device), split.targets.to(device))
+    return split.on(device)
+
+
+def _check_augmentation(recipe: Recipe, train: Split) -> None:
+    kind, name = recipe.training.augmentation, recipe.data.name
+    if kind != "none" and train.inputs.ndim != 4:
+        raise SettingsError(f"training.augmentation = {kind} needs images; {name} has none")
+    if kind == "resized_crop_flip" and not isinstance(train.inputs, Decoded):
+        raise SettingsError(
+            f"training.augmentation = {kind} cuts pieces out of images that are decoded from files, and {name} is in "
+            "memory; choose crop_flip or shift_flip"
+        )
 
 
 def _scaling(kind: ScalingKind, train: Split) -> Scaling:
@@ -186,16 +200,14 @@ def _with_network(recipe: Recipe, options: Options) -> Prepared:
     # One operator thread everywhere: sums then round the same way whatever the number of cores.
     torch.set_num_threads(OPERATOR_THREADS)
     choice = recipe.data
-    dataset = load(choice.name, data_dir=options.data_dir, train=choice.train, validation=choice.validation)
+    held = {"train": choice.train, "validation": choice.validation, "size": choice.size}
+    dataset = load(choice.name, data_dir=options.data_dir, **held)
     classes = len(dataset.classes)
     train = dataset.splits["train"]
     scaling = _scaling(choice.scaling, train)
     build = network.builder(recipe.network, tuple(train.inputs.shape[1:]), classes)
     facts = network.check(build, recipe.network, train, scaling, classes)
-    if recipe.training.augmentation != "none" and train.inputs.ndim != 4:
-        raise SettingsError(
-            f"training.augmentation = {recipe.training.augmentation} needs images; {choice.name} has none"
-        )
+    _check_augmentation(recipe, train)
     cores = 1 if device.type == "cuda" else (options.cores or cores_available())
     beyond = Beyond(dataset, options.data_dir, recipe.seed)
     own = {name: placed(split, device) for name, split in dataset.splits.items()}

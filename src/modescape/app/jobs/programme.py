@@ -19,6 +19,7 @@ PROGRAMME = (
     "cifar10-medium-cnn",
     "cifar10-resnet20",
     "cifar100-resnet20",
+    "imagenet-resnet50v2",
 )
 """The paper's networks and data at its settings."""
 

@@ -72,8 +72,7 @@ class Splits(Mapping[str, Split]):
         with self._lock:
             if name in self._made:
                 return self._made[name]
-        made = self._beyond.find(name).load()
-        split = Split(made.inputs.to(self._device), made.targets.to(self._device))
+        split = self._beyond.find(name).load().on(self._device)
         with self._lock:
             self._made[name] = split
             while len(self._made) > HELD:

@@ -1,5 +1,6 @@
 """The ways by name; to add one, write its file and its line here."""
 
+from modescape.core.engine.data_parallel import DataParallel
 from modescape.core.engine.processes import Processes
 from modescape.core.engine.serial import Serial
 from modescape.core.engine.stacked import Stacked
@@ -15,5 +16,6 @@ WAYS: dict[str, Way] = {
     "graph": Graph(),
     "streams": Streams(),
     "stacked-graph": StackedGraph(),
+    "data_parallel": DataParallel(),
 }
 """In the order of their demands: of two equally fast ones, the first is chosen."""

@@ -24,7 +24,7 @@ class Engine:
     def arithmetic(self) -> str:
         """What decides how sums round: runs of one arithmetic may go on from each other."""
         way = WAYS[self.way]
-        group = f" of {self.room.group}" if way.arithmetic.startswith("stacked") else ""
+        group = f" of {self.room.group}" if way.arithmetic.startswith(("stacked", "data_parallel")) else ""
         return f"{way.arithmetic}{group}, {self.room.mode.precision}"
 
     def run(self, work: Work[T]) -> Iterator[Event[T]]:

@@ -123,7 +123,7 @@ def choose_on_cpu(base: Engine, trial: Trial) -> list[Measured]:
 
 def choose_on_cuda(base: Engine, trial: Trial) -> list[Measured]:
     """What was measured on a GPU: every way, and for the fastest one larger groups for as long as they gain."""
-    ways = [name for name, way in WAYS.items() if "cuda" in way.devices]
+    ways = [name for name, way in WAYS.items() if "cuda" in way.devices and not way.shares_batches]
     found = [measure(replace(base, way=way), trial) for way in ways]
     best = fastest(found)
     group = best.engine.room.group

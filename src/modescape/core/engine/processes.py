@@ -56,7 +56,7 @@ class _Load:
     sent: bytes
 
 
-class _Worker:
+class Worker:
     """A process of ours that waits for members. It ends when its input closes, whatever becomes of this process."""
 
     def __init__(self) -> None:
@@ -95,24 +95,24 @@ class _Worker:
 
 
 @cache
-def _workers() -> list[_Worker]:
+def _workers() -> list[Worker]:
     """The workers of this process: they stay until it ends, since starting one takes seconds."""
-    workers: list[_Worker] = []
+    workers: list[Worker] = []
     atexit.register(_dismiss, workers)
     return workers
 
 
-def _dismiss(workers: list[_Worker]) -> None:
+def _dismiss(workers: list[Worker]) -> None:
     for worker in workers:
         worker.dismiss()
 
 
-def _crew(count: int) -> list[_Worker]:
+def _crew(count: int) -> list[Worker]:
     workers = _workers()
     for worker in [worker for worker in workers if worker.process.poll() is not None]:
         worker.dismiss()
         workers.remove(worker)
-    workers += [_Worker() for _ in range(count - len(workers))]
+    workers += [Worker() for _ in range(count - len(workers))]
     return workers[:count]
 
 
@@ -157,7 +157,7 @@ def _spread(work: Work[T], room: Room, tickets: list[bytes], load: _Load) -> Ite
 
 
 def _serve(
-    worker: _Worker,
+    worker: Worker,
     load: _Load,
     waiting: "queue.SimpleQueue[bytes]",
     news: "queue.SimpleQueue[Any]",

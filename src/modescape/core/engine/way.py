@@ -11,7 +11,10 @@ from modescape.core.engine.work import PLAIN, Mode, Work
 
 @dataclass(frozen=True)
 class Room:
-    """What a way may use: so many cores, so many members in one stack or in flight on a GPU, this mode."""
+    """What a way may use: so many cores, so many members in one stack or in flight on a GPU, this mode.
+
+    ``group`` is the number of processes for a way that shares batches among them.
+    """
 
     cores: int = 1
     group: int = 8
@@ -24,11 +27,13 @@ ONE_CORE = Room()
 class Way(ABC):
     """How networks run at once. Holds nothing.
 
-    Ways of one ``arithmetic`` give the same bits on a CPU: it belongs to a run's identity, the way does not.
+    Ways of one ``arithmetic`` give the same bits on a CPU: it belongs to a run's identity, the way does not. A way that
+    ``shares_batches`` among processes is never chosen unless it is named, and batch norm sees less at a time in it.
     """
 
     devices: ClassVar[frozenset[str]] = frozenset({"cpu", "cuda"})
     arithmetic: ClassVar[str] = "alone"
+    shares_batches: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, work: Work[T], room: Room) -> Iterator[Event[T]]:

@@ -16,8 +16,9 @@ Precision = Literal["float32", "tf32", "bf16"]
 class Mode:
     """How a step is computed, whatever the way.
 
-    ``precision`` is that of matrix products and convolutions: "tf32" and "bf16" (autocast) are for GPUs and round
-    coarser. A ``captured`` step is recorded once as a CUDA graph and replayed.
+    ``precision`` is that of matrix products and convolutions: "tf32" is for GPUs; "bf16" (autocast) is meant for them,
+    and works elsewhere. Both round coarser. Weights and what the optimiser keeps are float32 in any case. A
+    ``captured`` step is recorded once as a CUDA graph and replayed.
     """
 
     precision: Precision = "float32"
@@ -70,6 +71,13 @@ class Work(ABC, Generic[T]):
         """What all members start from in other processes, and the start of each; None if they are better off here.
 
         The first is the same object from call to call where it may be: it is sent once.
+        """
+        return None
+
+    def parted(self, parts: int) -> tuple[Any, Sequence[Sequence[Ticket[T]]]] | None:
+        """What all members share, and for each the starts of its parts in so many processes; None if it has no parts.
+
+        The parts of a member run at once, in a group of ``torch.distributed``; the first gives the result.
         """
         return None
 

@@ -1,18 +1,14 @@
 """The batches of an epoch, for one member or for several at once: gathered, augmented and scaled on the device."""
 
-import queue
-import threading
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from modescape.core.ahead import ahead
 from modescape.core.shapes import Float, Int, Shaped
-from modescape.core.training.augment import augment, joined
+from modescape.core.training.augment import augment, cuts_of, joined
 from modescape.core.training.member import InTraining
-
-AHEAD = 2
-"""Batches that a stream fetches ahead of the step that is computed."""
 
 Fetched = tuple[Tensor, Tensor]
 
@@ -31,12 +27,22 @@ def batches_of(members: Sequence[InTraining], epoch: int) -> Iterator[tuple[int,
         for number, (inputs, targets) in zip(numbers, ready, strict=True):
             yield number, *_finished(members, number, inputs, targets)
     finally:
-        ready.close()  # type: ignore[attr-defined]
+        ready.close()
 
 
 def _fetch(members: Sequence[InTraining], number: int) -> Fetched:
     plan = members[0].plan
-    return plan.data.fetch(torch.cat([member.index[number % plan.steps_per_epoch] for member in members]))
+    place = number % plan.steps_per_epoch
+    index = torch.cat([m.index[place][m.share.rows(plan.batch)] for m in members])
+    seeds = [m.cuts[_rows(m, number)] for m in members if m.cuts is not None]
+    return plan.data.fetch(index, cuts_of(torch.cat(seeds)) if seeds else None)
+
+
+def _rows(member: InTraining, number: int) -> slice:
+    """Where a step's examples, or the member's share of them, stand among those of the epoch."""
+    plan, own = member.plan, member.share.rows(member.plan.batch)
+    before = (number % plan.steps_per_epoch) * plan.batch
+    return slice(before + own.start, before + own.stop)
 
 
 def _finished(
@@ -47,47 +53,9 @@ def _finished(
 ) -> tuple[Float[Tensor, "together *shape"], Int[Tensor, " together"]]:
     """On the device, augmented and scaled, in the memory format that is fastest."""
     plan = members[0].plan
-    place = number % plan.steps_per_epoch
-    rows = slice(place * plan.batch, (place + 1) * plan.batch)
-    moves = [member.moves[rows] for member in members if member.moves is not None]
+    moves = [member.moves[_rows(member, number)] for member in members if member.moves is not None]
     stored = stored.to(plan.data.device, non_blocking=True)
     images = augment(stored, plan.training.augmentation, joined(moves) if moves else None)
     layout = torch.channels_last if images.ndim == 4 else torch.contiguous_format
     inputs = plan.scaling(images).contiguous(memory_format=layout)
     return inputs, targets.to(plan.data.device, non_blocking=True)
-
-
-def ahead(fetched: Iterator[Fetched], depth: int = AHEAD) -> Iterator[Fetched]:
-    """The same, up to ``depth`` of them computed beforehand on another thread; what it raises is raised here."""
-    ready: queue.Queue[Fetched | Exception | None] = queue.Queue(depth)
-    stopped = threading.Event()
-
-    def put(one: Fetched | Exception | None) -> bool:
-        """Whether somebody still waits."""
-        while not stopped.is_set():
-            try:
-                ready.put(one, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        try:
-            for one in fetched:
-                if not put(one):
-                    return
-            put(None)
-        except Exception as error:  # noqa: BLE001  (told where it is waited for)
-            put(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while (one := ready.get()) is not None:
-            if isinstance(one, Exception):
-                raise one
-            yield one
-    finally:
-        stopped.set()
-        thread.join()

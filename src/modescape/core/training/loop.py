@@ -7,12 +7,14 @@ from torch import Tensor, nn
 
 from modescape.core.engine.capture import Replayed
 from modescape.core.engine.work import PLAIN, Mode
+from modescape.core.shapes import Float
 from modescape.core.training.feed import batches_of
 from modescape.core.training.masks import Masks
 from modescape.core.training.member import InTraining, Ledger
 from modescape.core.training.optimiser import make_optimiser, optimiser_state, restore_optimiser, set_rates
 from modescape.core.training.plan import Plan, Segment, State, is_checkpoint
 from modescape.core.training.schedule import rate_factor
+from modescape.core.training.share import WHOLE, Share, add_up_gradients
 from modescape.core.weights import of_module
 
 SLICE = 512
@@ -22,13 +24,16 @@ Compute = Callable[[Tensor, Tensor], None]
 """The part of a step before the optimiser's: from inputs and targets to gradients, and the loss to the ledger."""
 
 
-def train(plan: Plan, member: int, start: State, epochs: int, mode: Mode = PLAIN) -> Generator[int, None, Segment]:
+def train(
+    plan: Plan, member: int, start: State, epochs: int, mode: Mode = PLAIN, share: Share = WHOLE
+) -> Generator[int, None, Segment]:
     """Train a member for ``epochs`` epochs from ``start``; yields images trained, returns the segment.
 
     The result depends on the plan, the member, the start and the mode alone: two halves one after the other give the
-    bits of one whole. Raises ``MemberFailed`` when the loss or a weight is not finite.
+    bits of one whole. With a ``share`` other processes train the same member on the rest of every batch, in step.
+    Raises ``MemberFailed`` when the loss or a weight is not finite.
     """
-    one, ledger = InTraining(plan, member, start), Ledger([start], plan.data.device)
+    one, ledger = InTraining(plan, member, start, share), Ledger([start], plan.data.device)
     optimiser = make_optimiser([one.module], plan.training.optimiser, [plan.rate(member)])
     restore_optimiser(one.module, optimiser, start.optimiser)
     compute: Compute | None = None
@@ -72,10 +77,15 @@ def gradients_alone(one: InTraining, ledger: Ledger, mode: Mode, example: tuple[
         for parameter in parameters:
             parameter.grad = None
         with in_precision(mode, inputs.device):
-            logits = forward(inputs)
+            logits = unrounded(forward(inputs))
             loss = nn.functional.cross_entropy(logits, targets, label_smoothing=plan.training.label_smoothing)
-        ledger.add(loss.detach()[None])
+        if one.share.size > 1:
+            loss = loss * one.share.weight(plan.batch)
         loss.backward()
+        loss = loss.detach()
+        if one.share.size > 1:
+            add_up_gradients(parameters, loss)
+        ledger.add(loss[None])
         if plan.training.clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, plan.training.clip_norm)
 
@@ -93,8 +103,13 @@ def gradients_alone(one: InTraining, ledger: Ledger, mode: Mode, example: tuple[
 
 
 def in_precision(mode: Mode, device: torch.device) -> torch.autocast:
-    """The precision of a mode, for a forward pass."""
+    """The precision of a mode, for a forward pass: weights, gradients and the optimiser's state stay in float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=mode.precision == "bf16")
+
+
+def unrounded(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Logits in whose precision a loss can be told from the next: those of bfloat16 become float32."""
+    return logits.float() if logits.dtype == torch.bfloat16 else logits
 
 
 def _raise_failure(one: InTraining, ledger: Ledger) -> None:

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from modescape.core.seeds import generator, global_generator
 from modescape.core.shapes import Float
-from modescape.core.training.augment import draw_moves
+from modescape.core.training.augment import draw_cuts, draw_moves
 from modescape.core.training.noise import SeededDropout, seed_dropout
 from modescape.core.training.plan import Plan, Segment, State, batches
+from modescape.core.training.share import WHOLE, Share
 from modescape.core.weights import Weights, load_into, of_module
 from modescape.errors import MemberFailed
 
@@ -18,11 +19,13 @@ from modescape.errors import MemberFailed
 class InTraining:
     """A member between two steps. How a step is computed, alone or in a stack, is not its business."""
 
-    def __init__(self, plan: Plan, member: int, start: State) -> None:
-        self.plan, self.member = plan, member
+    def __init__(self, plan: Plan, member: int, start: State, share: Share = WHOLE) -> None:
+        self.plan, self.member, self.share = plan, member, share
         with global_generator(plan.root, "member", member, "init"):
             self.module = plan.build()
         self.dropouts: list[SeededDropout] = seed_dropout(self.module)
+        for layer in self.dropouts:
+            layer.part = None if share.size == 1 else (share.rows(plan.batch), plan.batch)
         device = plan.data.device
         if plan.data.inputs.ndim == 4:
             self.module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -42,6 +45,7 @@ class InTraining:
         kind, shape = self.plan.training.augmentation, self.plan.data.inputs.shape[1:]
         moves = draw_moves(self.index.numel(), shape, kind, chance)
         self.moves = moves if moves is None else moves.to(device)
+        self.cuts = draw_cuts(self.index.numel(), kind, chance)
         noise = generator(self.plan.root, *self.plan.chance(self.member, "dropout"), "epoch", epoch, device=device)
         for layer in self.dropouts:
             layer.chance = noise

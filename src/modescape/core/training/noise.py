@@ -46,6 +46,9 @@ class SeededDropout(nn.Module):
     Sixteen random bits decide each entry, so rates hold to a 65,536th: on a CPU a floating-point draw for each entry
     takes several times longer, as long as the rest of a small network. The mask is kept as numbers that already hold
     the factor 1 / (1 - rate).
+
+    Where values are those of a ``part`` (these rows, of so many) of a batch, the mask of the whole batch is drawn and
+    their rows are taken: an example has the same mask however many processes share its batch.
     """
 
     def __init__(self, rate: float, channel_dims: int) -> None:
@@ -54,6 +57,7 @@ class SeededDropout(nn.Module):
         self.rate = rate
         self.channel_dims = channel_dims
         self.chance: torch.Generator | None = None
+        self.part: tuple[slice, int] | None = None
 
     def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The values, thinned and rescaled while training; unchanged in evaluation mode."""
@@ -76,6 +80,17 @@ class SeededDropout(nn.Module):
 
     def mask(self, wanted: MaskShape, like: Tensor) -> Tensor:
         """A fresh mask: 0 with probability ``rate``, else 1 / (1 - rate)."""
+        if self.part is None:
+            return self._drawn(wanted, like)
+        rows, batch = self.part
+        # A layer may see several rows of an example, one below the other.
+        each, rest = divmod(wanted.shape[0], rows.stop - rows.start)
+        if rest:
+            raise RuntimeError(f"dropout sees {wanted.shape[0]} rows of {rows.stop - rows.start} examples")
+        whole = self._drawn(MaskShape((each * batch, *wanted.shape[1:]), wanted.channels_last), like)
+        return whole[each * rows.start : each * rows.stop]
+
+    def _drawn(self, wanted: MaskShape, like: Tensor) -> Tensor:
         if self.rate == 1:
             return torch.zeros(wanted.shape, dtype=like.dtype, device=like.device)
         if self.chance is None:

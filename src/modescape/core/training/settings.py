@@ -97,15 +97,16 @@ class Training:
 
     An epoch is ``examples // batch`` steps (all examples in one step if there are fewer than ``batch``). ``order`` says
     whether an epoch's batches come from a fresh permutation or are drawn with replacement, as in the paper's released
-    code. A gradient longer than ``clip_norm`` is shortened to it, each member's by itself. A run can be resumed after
-    every ``save_every`` epochs.
+    code. ``augmentation`` shifts and mirrors stored images, or ("resized_crop_flip") cuts random pieces out of images
+    that are decoded from files. A gradient longer than ``clip_norm`` is shortened to it, each member's by itself. A run
+    can be resumed after every ``save_every`` epochs.
     """
 
     members: int = 5
     epochs: int = 10
     batch: int = 128
     order: Literal["permutation", "replacement"] = "permutation"
-    augmentation: Literal["none", "crop_flip", "shift_flip"] = "none"
+    augmentation: Literal["none", "crop_flip", "shift_flip", "resized_crop_flip"] = "none"
     label_smoothing: float = 0.0
     clip_norm: float | None = None
     save_every: int = 1

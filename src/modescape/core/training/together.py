@@ -10,7 +10,7 @@ from modescape.core.engine.events import Advanced, Event, Failed, Finished
 from modescape.core.engine.stack import Stack
 from modescape.core.engine.work import PLAIN, Mode
 from modescape.core.training.feed import batches_of
-from modescape.core.training.loop import SLICE, factor_at, in_precision
+from modescape.core.training.loop import SLICE, factor_at, in_precision, unrounded
 from modescape.core.training.masks import Masks
 from modescape.core.training.member import InTraining, Ledger
 from modescape.core.training.optimiser import make_optimiser, optimiser_state, restore_optimiser, set_rates
@@ -83,7 +83,9 @@ def gradients_together(
     def compute(inputs: Tensor, targets: Tensor, *given: Tensor) -> None:
         stack.forget_gradients()
         with in_precision(mode, inputs.device):
-            logits = stack(inputs.unflatten(0, (count, plan.batch)), dict(zip(masks.names, given, strict=True)))
+            logits = unrounded(
+                stack(inputs.unflatten(0, (count, plan.batch)), dict(zip(masks.names, given, strict=True)))
+            )
             losses = nn.functional.cross_entropy(
                 logits.flatten(0, 1), targets, label_smoothing=smoothing, reduction="none"
             )

@@ -11,6 +11,7 @@ from modescape.app.datasets.shifts.catalogue import IMAGES, SIGNALS
 from modescape.app.datasets.shifts.chance import Chance
 from modescape.app.datasets.shifts.colour import luminance
 from modescape.app.datasets.shifts.family import Family, Parameters
+from modescape.core.decoded import Decoded
 
 VERSION = 1
 """Changes whenever a formula gives other values than before."""
@@ -49,9 +50,12 @@ def range_of(dataset: Dataset) -> Range:
     """The range of a dataset's values.
 
     Bytes go to 255, unless no training image has more than 127: then to the largest that one has, 16 for the digits.
+    Images that are decoded from files have bytes to 255.
     Floating images are from 0 to 1. Signals are taken from the training mean to one standard deviation above it.
     """
-    inputs = dataset.splits["train"].inputs
+    if isinstance(dataset.splits["train"].inputs, Decoded):
+        return Range(0.0, 255.0)
+    inputs = dataset.splits["train"].tensor
     if inputs.ndim == 3:
         mean = float(inputs.double().mean())
         return Range(mean, mean + (float(inputs.double().std(correction=0)) or 1.0))
@@ -93,5 +97,5 @@ def _starts(inputs: Tensor) -> range:
 
 
 def _within_unit(dataset: Dataset) -> bool:
-    inputs = dataset.splits["train"].inputs
+    inputs = dataset.splits["train"].tensor
     return bool(inputs.min() >= 0) and bool(inputs.max() <= 1)
