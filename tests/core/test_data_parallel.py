@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from functools import partial
 
+import psutil
 import pytest
 import torch
 from references import trainings
@@ -212,6 +213,15 @@ def test_a_group_stays_for_the_next_work_and_is_told_what_is_shared_once(monkeyp
     assert before[1] not in [worker.process.pid for worker in data_parallel._idle[0].workers]
     data_parallel.let_go()
     assert data_parallel._idle == []
+
+
+def test_nobody_outside_this_machine_can_join():
+    store = data_parallel._meeting_place()
+    mine = [place for place in psutil.Process().net_connections("inet") if place.status == psutil.CONN_LISTEN]
+    assert [place.laddr.ip for place in mine if place.laddr.port == store.port] == ["127.0.0.1"]
+    other = torch.distributed.TCPStore("127.0.0.1", store.port, is_master=False)
+    other.set("here", "yes")
+    assert store.get("here") == b"yes"
 
 
 def test_a_network_that_cannot_travel_is_refused():

@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import os
 import queue
+import socket
 import sys
 import threading
 import time
@@ -84,6 +85,22 @@ class Meeting:
         distributed.init_process_group(backend, store=store, rank=self.rank, world_size=self.size, timeout=patience)
 
 
+def _meeting_place() -> Any:
+    """A store that nobody outside this machine can reach: left to itself torch's listens on all interfaces."""
+    listening = socket.socket()
+    listening.bind((HERE, 0))
+    listening.listen()
+    port = listening.getsockname()[1]
+    return distributed.TCPStore(  # type: ignore[attr-defined]
+        HERE,
+        port,
+        is_master=True,
+        wait_for_workers=False,
+        timeout=timedelta(seconds=SILENCE),
+        master_listen_fd=listening.detach(),
+    )
+
+
 def joined(start: Ticket[T], meeting: Meeting, shared: Any, mode: Mode) -> Member[T]:
     """Start a member's part once the group is together."""
     meeting.join()
@@ -95,9 +112,7 @@ class _Crew:
 
     def __init__(self, size: int) -> None:
         self.size, self.whole, self.holds = size, True, None
-        self.store = distributed.TCPStore(  # type: ignore[attr-defined]
-            HERE, 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=SILENCE)
-        )
+        self.store = _meeting_place()
         self.workers = [Worker() for _ in range(size)]
 
     def end(self) -> None:
