@@ -297,7 +297,7 @@ def test_impossible_settings_are_refused(settings, words):
 
 def test_it_takes_two_members_and_a_split_that_exists():
     context = toy.context_of(1)
-    with pytest.raises(ValueError, match="members of at least 2"):
+    with pytest.raises(ValueError, match=r"training\.members must be at least 2"):
         STUDY.tasks(context.setup, toy.sizes_of(context))
     context = toy.context_of(2)
     with pytest.raises(ValueError, match="there is no split 'nowhere'"):

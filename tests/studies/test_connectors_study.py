@@ -257,7 +257,7 @@ def test_impossible_settings_are_refused(settings, words):
 
 def test_it_needs_two_members_and_a_split_that_is_there():
     context = toy.context_of(1)
-    with pytest.raises(ValueError, match=r"training\.members of at least 2"):
+    with pytest.raises(ValueError, match=r"training\.members must be at least 2"):
         Connectors().tasks(context.setup, toy.sizes_of(context))
     context = toy.context_of(2)
     with pytest.raises(ValueError, match="there is no split 'nowhere'"):

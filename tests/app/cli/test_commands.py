@@ -104,7 +104,7 @@ def test_the_number_of_cores_changes_no_number(say, tmp_path):
     one, three = (tmp_path / name / "tables" for name in ("one", "three"))
     written = [path.relative_to(one) for path in one.rglob("*.parquet")]
     weights = {"cross_sections", "connectors", "alignment"}
-    studies = {"trajectories", "diversity_accuracy", "subspace_embedding", "ensembling", "shift"} | weights
+    studies = {"trajectories", "diversity_accuracy", "subspace_embedding", "ensembling", "shift", "causes"} | weights
     assert {path.parts[0] for path in written} == studies
     # Costs are times, and which ensembles a budget allows follows from them.
     timed = {f"{name}.parquet" for name in ("costs", "verdicts", "answers")}
