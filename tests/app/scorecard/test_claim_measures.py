@@ -118,6 +118,42 @@ def test_only_the_papers_subspaces_count_near_the_base():
     assert (found.value, found.least, found.most) == pytest.approx((0.4, 0.3, 0.5))
 
 
+def scores(*rows):
+    """Accuracies: method, solutions, samples, value."""
+    others = {
+        "split": "test",
+        "score": "accuracy",
+        "subsets": 1,
+        **dict.fromkeys(("low", "high", "least", "most"), 0.0),
+    }
+    columns = ("method", "solutions", "samples", "value")
+    return made.from_rows(
+        made.STUDIES["ensembling"]["scores"], [{**dict(zip(columns, r, strict=True)), **others} for r in rows]
+    )
+
+
+def test_the_gains_of_the_papers_methods_are_compared_with_all_their_members():
+    rows = [
+        ("independent", 1, 1, 0.70),
+        ("independent", 5, 1, 0.75),
+        ("random_direction", 1, 2, 0.79),
+        ("random_direction", 1, 10, 0.72),
+        ("diagonal_gaussian", 1, 10, 0.71),
+        ("activation_dropout", 1, 10, 0.90),
+        ("random_direction", 5, 10, 0.74),
+        ("weight_average", 5, 1, 0.755),
+    ]
+    # 0.5 points around five (the average), 2 around one (random directions, ten of them).
+    assert measure("papers_gains", {"ensembling": {"scores": scores(*rows)}}).value == pytest.approx(0.25)
+    for left, told in (
+        (rows[:1] + rows[2:], "no 5 independent networks"),
+        (rows[:2] + rows[5:6], "none of the paper's methods"),
+        ([rows[0], rows[1], ("swag", 1, 1, 0.6), ("random_pca", 1, 1, 0.6), ("random_pca", 5, 1, 0.6)], "gain nothing"),
+    ):
+        with pytest.raises(NotMeasured, match=told):
+            measure("papers_gains", {"ensembling": {"scores": scores(*left)}})
+
+
 def test_the_best_bent_path_is_chosen_for_every_pair():
     table = made.connectors(
         ("straight", 0, 1, 0.8, 0.3, 0.9, 0.4),

@@ -12,6 +12,8 @@ from modescape.tables import Table
 
 PAPERS = ("random_direction", "weight_dropout", "diagonal_gaussian", "low_rank_gaussian")
 """The subspaces of the paper's figure 6."""
+PAPERS_METHODS = ("random_direction", "diagonal_gaussian", "low_rank_gaussian", "random_pca", "weight_average")
+"""The methods around one solution of the paper's figure 8."""
 POINT = 0.01
 ROUNDING = 1e-9
 _NAN = math.nan
@@ -204,6 +206,29 @@ def _near_base(read: Reader, cells: Sequence[Cell], tables: Tables) -> Measured:
     return Measured(float(np.mean(found)), least=min(found), most=max(found))
 
 
+def _papers_gains(read: Reader, cells: Sequence[Cell], tables: Tables) -> Measured:
+    scores = table_of(tables, "ensembling.scores")
+    gains = {size: _papers_gain(scores, size) for size in (1, 5)}
+    if gains[1] <= 0:
+        raise NotMeasured(f"the paper's methods around one solution gain nothing ({100 * gains[1]:+.2f} points)")
+    told = f"{100 * gains[5]:+.2f} and {100 * gains[1]:+.2f} points"
+    return Measured(gains[5] / gains[1], detail=told)
+
+
+def _papers_gain(scores: Table, size: int) -> float:
+    """What the best of the paper's methods adds to so many independent networks, with all its members."""
+    of_size = (scores["split"] == "test") & (scores["solutions"] == size) & (scores["score"] == "accuracy")
+    found: dict[str, tuple[int, float]] = {}
+    for method, samples, value in _columns(scores, "method", "samples", "value", kept=of_size):
+        found[method] = max(found.get(method, (0, _NAN)), (samples, value))
+    if "independent" not in found:
+        raise NotMeasured(f"there are no {size} independent networks")
+    papers = [value for method, (_, value) in found.items() if method in PAPERS_METHODS]
+    if not papers:
+        raise NotMeasured("none of the paper's methods is among the ensembles")
+    return float(max(papers) - found["independent"][1])
+
+
 def _connector(column: Callable[[dict[str, Any]], float], bent: bool) -> Callable[..., Measured]:
     def measure(read: Reader, cells: Sequence[Cell], tables: Tables) -> Measured:
         rows = table_of(tables, "connectors.connectors").rows()
@@ -244,6 +269,7 @@ MEASURES: dict[str, Callable[[Reader, Sequence[Cell], Tables], Measured]] = {
     "first_to_last_disagreement": _first_to_last("disagreement"),
     "limit_curves": _limit_curves,
     "near_base": _near_base,
+    "papers_gains": _papers_gains,
     "connector_drop_straight": _connector(_lost, bent=False),
     "connector_drop_best": _connector(_lost, bent=True),
     "connector_middle": _connector(_changed, bent=True),
@@ -264,6 +290,7 @@ TOLD = {
     "first_to_last_disagreement": "mean over members",
     "limit_curves": "largest absolute departure over bases",
     "near_base": "largest over samples of the four subspaces, mean over bases",
+    "papers_gains": "the gain around five solutions over that around one, each of the best of the paper's methods",
     "connector_drop_straight": "mean over pairs",
     "connector_drop_best": "of the kind that loses least, mean over pairs",
     "connector_middle": "of the kind that loses least, mean over pairs",
@@ -276,6 +303,7 @@ SOURCES = {
     "first_to_last_disagreement": ("trajectories.pairs", "trajectories.checkpoints"),
     "limit_curves": ("diversity_accuracy.curves", "diversity_accuracy.plane"),
     "near_base": ("diversity_accuracy.plane",),
+    "papers_gains": ("ensembling.scores",),
     "connector_drop_straight": ("connectors.connectors",),
     "connector_drop_best": ("connectors.connectors",),
     "connector_middle": ("connectors.connectors",),
