@@ -127,14 +127,6 @@ class Speeds:
         """Median over rounds of how much faster modescape is than this contestant."""
         return statistics.median(self._of(comparison, contestant)["ratio"])
 
-    def seconds(self, comparison: str, contestant: str) -> float:
-        """Median seconds of a round."""
-        return statistics.median(self._of(comparison, contestant)["seconds"])
-
-    def found(self, comparison: str, contestant: str) -> Mapping[str, float]:
-        """What a contestant found."""
-        return dict(self._of(comparison, contestant)["found"])
-
     def _of(self, comparison: str, contestant: str) -> dict[str, Any]:
         rows = [one for one in self._found[comparison]["contestants"] if one["name"] == contestant]
         if len(rows) != 1:

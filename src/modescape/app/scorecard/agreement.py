@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 from modescape.errors import RunError
 
-OWN = ("number", "network", "data", "optimiser", "says")
-
 
 class Compared(NamedTuple):
     """One number of both cards. ``agree`` is None where neither has an interval or a range to tell by."""

@@ -10,10 +10,10 @@ from pydantic.dataclasses import dataclass
 
 from modescape.app.scorecard.measures import MEASURES
 
-_STRICT = pydantic.ConfigDict(extra="forbid")
+_FORM = pydantic.ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=_FORM)
 class Check:
     """One number that a claim is judged by.
 
@@ -38,7 +38,7 @@ class Check:
         return self
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=_FORM)
 class Claim:
     """One claim: its number in the checklist, what the paper has, where, and the checks by which it is judged.
 
