@@ -4,29 +4,11 @@ import json
 from dataclasses import replace
 
 import pytest
+from references.small_recipe import small_recipe
 
 from modescape.app.cli.main import main
 from modescape.app.jobs import programme
 from modescape.app.jobs.estimate import Estimate
-
-FEW = """
-title = "A piece of the paper"
-studies = ["trajectories"]
-[data]
-name = "digits"
-train = 60
-[network]
-name = "small_cnn"
-options = { channels = [4, 4], dropout = 0.1 }
-[training]
-members = 2
-epochs = 2
-batch = 20
-[trajectories]
-perplexities = [2.0]
-seeds = 1
-draws = 200
-"""
 
 
 def command(*arguments):
@@ -38,7 +20,7 @@ def command(*arguments):
 @pytest.fixture
 def piece(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "piece.toml").write_text(FEW)
+    (tmp_path / "piece.toml").write_text(small_recipe("A piece of the paper"))
     return "piece.toml"
 
 

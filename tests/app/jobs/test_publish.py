@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from references.small_recipe import small_recipe
 
 from modescape.app.cli.main import main
 from modescape.app.jobs.publish import portable, publish
@@ -13,30 +14,11 @@ from modescape.app.runs.layout import Layout
 from modescape.app.runs.tables_file import read_tables
 from modescape.errors import RunError
 
-FEW = """
-title = "A <b>piece</b> | of the paper"
-studies = ["trajectories"]
-[data]
-name = "digits"
-train = 60
-[network]
-name = "small_cnn"
-options = { channels = [4, 4], dropout = 0.1 }
-[training]
-members = 2
-epochs = 2
-batch = 20
-[trajectories]
-perplexities = [2.0]
-seeds = 1
-draws = 200
-"""
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    (folder / "piece.toml").write_text(FEW)
+    (folder / "piece.toml").write_text(small_recipe("A <b>piece</b> | of the paper"))
     with pytest.raises(SystemExit) as ended:
         main(["run", str(folder / "piece.toml"), "--out", str(folder / "piece"), "--json"])
     assert not ended.value.code
