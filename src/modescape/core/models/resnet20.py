@@ -62,7 +62,7 @@ class ResNet(nn.Module):
                 before = after
         self.stages = nn.Sequential(*stages)
         self.head = nn.Linear(before, classes)
-        self.apply(_he_normal)
+        self.apply(he_normal)
 
     def forward(self, images: Float[Tensor, "example channel height width"]) -> Float[Tensor, "example class"]:
         """Logits."""
@@ -71,7 +71,8 @@ class ResNet(nn.Module):
         return logits
 
 
-def _he_normal(layer: nn.Module) -> None:
+def he_normal(layer: nn.Module) -> None:
+    """He-normal weights and zero biases (He et al. 2015, arXiv 1502.01852) for convolutions and dense layers."""
     if isinstance(layer, nn.Conv2d | nn.Linear):
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         if layer.bias is not None:

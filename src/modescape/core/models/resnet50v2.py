@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from modescape.core.models.resnet20 import he_normal
 from modescape.core.settings import require
 from modescape.core.shapes import Float
 
@@ -83,20 +84,13 @@ class ResNetV2(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.last_norm = _batch_norm(before)
         self.head = nn.Linear(before, classes)
-        self.apply(_he_normal)
+        self.apply(he_normal)
 
     def forward(self, images: Float[Tensor, "example channel height width"]) -> Float[Tensor, "example class"]:
         """Logits."""
         maps = self.stages(self.pool(self.first(images)))
         logits: Tensor = self.head(torch.relu(self.last_norm(maps)).mean(dim=(2, 3)))
         return logits
-
-
-def _he_normal(layer: nn.Module) -> None:
-    if isinstance(layer, nn.Conv2d | nn.Linear):
-        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
 
 
 def resnet50v2(shape: Sequence[int], classes: int, blocks: Sequence[int] = (3, 4, 6, 3), width: int = 64) -> nn.Module:
